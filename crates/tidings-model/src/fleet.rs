@@ -1,0 +1,119 @@
+use std::{fmt, sync::Arc};
+
+use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::Account;
+
+/// Names one running worker process. Never used again by another.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WorkerId(Arc<str>);
+
+impl WorkerId {
+    /// The name's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for WorkerId {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for WorkerId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "WorkerId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+/// What a worker tells the fleet, on every change and each second or two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Who speaks.
+    pub worker: WorkerId,
+    /// Counts up with each announcement of this worker, so that a late one is known.
+    pub sequence: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The accounts that the worker can serve.
+    pub accounts: Vec<Account>,
+    /// The lanes that it serves, or is about to.
+    pub lanes: Vec<LaneReport>,
+    /// It is stopping, and takes no new lane.
+    pub draining: bool,
+}
+
+/// How one lane does, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LaneReport {
+    /// The lane's account.
+    pub account: Account,
+    /// Who serves it.
+    pub owner: WorkerId,
+    /// What it does.
+    pub state: LaneState,
+    /// The account's limit, as configured.
+    pub rate: String,
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Messages in the queue that nobody holds yet, where known.
+    pub ready: Option<u64>,
+    /// Until when the lane is paused.
+    pub paused_until: Option<Timestamp>,
+    /// Why it is paused, in words.
+    pub why: Option<String>,
+}
+
+/// What a lane does at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LaneState {
+    /// Not connected, or another worker owns the lane: ready to take it.
+    Standby,
+    /// Reading the ledger up to the tenure's opening.
+    Opening,
+    /// Taking messages and sending them.
+    Running,
+    /// Waiting out a rate limit, an account problem or an operator's pause.
+    Paused,
+    /// Trying one message before it opens fully.
+    Probing,
+    /// Letting calls in flight finish before it lets the lane go.
+    Draining,
+}
+
+impl LaneState {
+    /// The word used in JSON and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Standby => "standby",
+            Self::Opening => "opening",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Probing => "probing",
+            Self::Draining => "draining",
+        }
+    }
+}

@@ -1,0 +1,214 @@
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Account, Attempt, MessageId, Outcome, WorkerId};
+
+/// One line of the ledger: a decision, or a note about a tenure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Record {
+    /// What was decided for one turn of a message.
+    Decided(Box<Decision>),
+    /// A worker opened a lane. It makes calls only once it has read this back.
+    Opened {
+        /// Which tenure.
+        #[serde(flatten)]
+        tenure: Tenure,
+        /// When it was written.
+        at: Timestamp,
+    },
+    /// A worker lets a lane go and says what it leaves behind.
+    Note {
+        /// Which tenure.
+        #[serde(flatten)]
+        tenure: Tenure,
+        /// When it was written.
+        at: Timestamp,
+        /// Which messages may have been sent.
+        left: Left,
+        /// Until when the lane is paused, and why.
+        #[serde(default)]
+        paused: Option<(Timestamp, String)>,
+    },
+}
+
+/// Names one tenure of one lane.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Tenure {
+    /// The lane.
+    pub account: Account,
+    /// Its owner.
+    pub worker: WorkerId,
+    /// Counts the owner's tenures of any lane.
+    pub number: u64,
+}
+
+/// What a tenure leaves behind: which redelivered messages may have been sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Left {
+    /// Only these: started and not decided, or still held as unknown. Usually none.
+    Only(Vec<MessageId>),
+    /// Any: an earlier tenure left no note, and not all that it held has come back yet.
+    All,
+}
+
+/// What was decided for one turn of one generation of a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The turn that this decides. An outcome decides every turn of its generation.
+    pub turn: u32,
+    /// The attempt that led to it; absent where none was made (expired, put back unsent).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+    /// What follows.
+    #[serde(flatten)]
+    pub verdicted: Verdicted,
+}
+
+/// What follows from a decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "kebab-case")]
+pub enum Verdicted {
+    /// The message has ended.
+    Ended {
+        /// How.
+        #[serde(flatten)]
+        outcome: Outcome,
+        /// Where it is dead: whether an attempt may have delivered it all the same.
+        #[serde(default)]
+        maybe_delivered: bool,
+    },
+    /// The message goes back as a copy with the next turn.
+    PutBack {
+        /// The message.
+        id: MessageId,
+        /// Which replay of it.
+        generation: u32,
+        /// Its account.
+        account: Account,
+        /// When it was decided.
+        at: Timestamp,
+        /// When the copy is due.
+        due: Timestamp,
+        /// Whether an attempt may have delivered it.
+        maybe_delivered: bool,
+        /// Whether a person's consent to send it all the same still holds.
+        #[serde(default)]
+        consent: bool,
+    },
+}
+
+impl Decision {
+    /// The message.
+    #[must_use]
+    pub fn id(&self) -> &MessageId {
+        match &self.verdicted {
+            Verdicted::Ended { outcome, .. } => outcome.id(),
+            Verdicted::PutBack { id, .. } => id,
+        }
+    }
+
+    /// Which replay of it; 0 as sent.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        match &self.verdicted {
+            Verdicted::Ended { outcome, .. } => outcome.generation(),
+            Verdicted::PutBack { generation, .. } => *generation,
+        }
+    }
+
+    /// Its account.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        match &self.verdicted {
+            Verdicted::Ended { outcome, .. } => outcome.account(),
+            Verdicted::PutBack { account, .. } => account,
+        }
+    }
+
+    /// When it was decided.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        match &self.verdicted {
+            Verdicted::Ended { outcome, .. } => outcome.at(),
+            Verdicted::PutBack { at, .. } => *at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_read_back_as_they_were_written() {
+        let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let account: Account = "groupme.ops".parse().unwrap();
+        let id: MessageId = "m-1".parse().unwrap();
+        let tenure = Tenure {
+            account: account.clone(),
+            worker: "w".into(),
+            number: 7,
+        };
+        let attempt = Attempt {
+            at,
+            verdict: crate::Verdict::Delivered,
+            status: Some(201),
+            error: None,
+            took_ms: 12,
+            worker: "w".into(),
+        };
+        let outcome = Outcome::Delivered {
+            id: id.clone(),
+            generation: 0,
+            account: account.clone(),
+            attempts: 1,
+            at,
+            provider_message_id: Some("9".into()),
+            deduplicated: false,
+            metadata: crate::Metadata::new(),
+        };
+        let put_back = Verdicted::PutBack {
+            id: id.clone(),
+            generation: 1,
+            account,
+            at,
+            due: at,
+            maybe_delivered: true,
+            consent: false,
+        };
+        for record in [
+            Record::Opened {
+                tenure: tenure.clone(),
+                at,
+            },
+            Record::Note {
+                tenure,
+                at,
+                left: Left::Only(vec![id]),
+                paused: Some((at, "429".into())),
+            },
+            Record::Decided(Box::new(Decision {
+                turn: 0,
+                attempt: Some(attempt),
+                verdicted: Verdicted::Ended {
+                    outcome,
+                    maybe_delivered: false,
+                },
+            })),
+            Record::Decided(Box::new(Decision {
+                turn: 3,
+                attempt: None,
+                verdicted: put_back,
+            })),
+        ] {
+            let text = serde_json::to_string(&record).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Record>(&text).unwrap(),
+                record,
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,117 @@
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Account, Attempt, Message, MessageId, Reason};
+
+/// A message that ended dead, with its reason and its attempts, as the inspector shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadLetter {
+    /// The message, or as much of it as is known.
+    pub message: LetterMessage,
+    /// Why it is dead.
+    pub reason: Reason,
+    /// The newest twenty attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// When it died.
+    pub dead_at: Timestamp,
+    /// What has been done about it.
+    pub state: LetterState,
+    /// Which replay died; 0 as sent.
+    pub generation: u32,
+    /// Whether an attempt may have delivered it all the same.
+    pub maybe_delivered: bool,
+}
+
+/// The message of a dead letter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum LetterMessage {
+    /// It decoded.
+    Whole(Box<Message>),
+    /// It did not: what could be made out. The bytes are in the record, as they were.
+    Part {
+        /// Its id, where one was found.
+        #[serde(default)]
+        id: Option<MessageId>,
+        /// Its account, where one was found.
+        #[serde(default)]
+        account: Option<Account>,
+    },
+}
+
+impl LetterMessage {
+    /// The message's id, where known.
+    #[must_use]
+    pub fn id(&self) -> Option<&MessageId> {
+        match self {
+            Self::Whole(message) => Some(&message.id),
+            Self::Part { id, .. } => id.as_ref(),
+        }
+    }
+
+    /// The message's account, where known.
+    #[must_use]
+    pub fn account(&self) -> Option<&Account> {
+        match self {
+            Self::Whole(message) => Some(&message.account),
+            Self::Part { account, .. } => account.as_ref(),
+        }
+    }
+}
+
+/// What has been done about a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LetterState {
+    /// Nothing yet.
+    Open,
+    /// It was sent again, with the next generation.
+    Replayed,
+    /// A mended copy was sent as a new message.
+    Edited,
+    /// Somebody decided that it need not be sent.
+    Discarded,
+}
+
+/// What stands beside the body in the dead stream: a letter without its message, whose bytes are the record's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LetterHead {
+    /// The message's id, where known.
+    pub id: Option<MessageId>,
+    /// The message's account, where known.
+    pub account: Option<Account>,
+    /// Why it is dead.
+    pub reason: Reason,
+    /// The newest twenty attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// When it died.
+    pub dead_at: Timestamp,
+    /// Which replay died; 0 as sent.
+    pub generation: u32,
+    /// Whether an attempt may have delivered it all the same.
+    pub maybe_delivered: bool,
+}
+
+impl LetterHead {
+    /// Joins the head with the record's bytes. A body that is no message leaves what the head knows of it.
+    #[must_use]
+    pub fn with_body(self, body: &[u8], state: LetterState) -> DeadLetter {
+        let message = Message::decode(body).map_or(
+            LetterMessage::Part {
+                id: self.id,
+                account: self.account,
+            },
+            |message| LetterMessage::Whole(Box::new(message)),
+        );
+        DeadLetter {
+            message,
+            reason: self.reason,
+            attempts: self.attempts,
+            dead_at: self.dead_at,
+            state,
+            generation: self.generation,
+            maybe_delivered: self.maybe_delivered,
+        }
+    }
+}
