@@ -115,6 +115,15 @@ impl Payload {
         }
     }
 
+    /// The `source_guid` of a GroupMe payload that sets one.
+    #[must_use]
+    pub fn source_guid(&self) -> Option<&str> {
+        match self {
+            Self::Groupme(text) => text.source_guid.as_deref(),
+            _ => None,
+        }
+    }
+
     fn checked(self) -> Result<Self, PayloadError> {
         self.validate()?;
         Ok(self)
@@ -128,7 +137,7 @@ fn read<T: DeserializeOwned>(json: &str) -> Result<T, PayloadError> {
         match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
             Err(located) => PayloadError::unreadable(located.path(), located.inner()),
             // The fields were fine, and something came after them.
-            Ok(_) => PayloadError::new("payload", Problem::Invalid(error.to_string())),
+            Ok(_) => PayloadError::invalid("payload", error::without_position(&error.to_string())),
         }
     })
 }

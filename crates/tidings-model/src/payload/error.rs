@@ -32,6 +32,13 @@ pub enum Problem {
     Invalid(String),
 }
 
+/// What serde_json says, without the line and column: they count within the payload, which nobody sees alone.
+pub(super) fn without_position(words: &str) -> &str {
+    words
+        .rsplit_once(" at line ")
+        .map_or(words, |(words, _)| words)
+}
+
 impl PayloadError {
     /// Longest words of a problem, in characters: they may quote the value.
     const MAX_WORDS: usize = 300;

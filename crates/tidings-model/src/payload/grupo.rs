@@ -76,7 +76,7 @@ impl Text {
         Self::to(None, Some(group.into()))
     }
 
-    const fn to(user: Option<String>, group: Option<String>) -> Self {
+    fn to(user: Option<String>, group: Option<String>) -> Self {
         let (sender, message) = (String::new(), String::new());
         Self {
             user,

@@ -7,7 +7,9 @@ use serde::{
     ser::SerializeMap,
 };
 
-use super::super::{PayloadError, Problem, Verbatim, check};
+use serde_path_to_error::Track;
+
+use super::super::{PayloadError, Problem, Verbatim, check, error::without_position};
 
 /// What goes along with a message. Types that are not known here pass through as they are.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -256,8 +258,7 @@ impl<'de> Deserialize<'de> for Attachment {
                     }
                     before.extend(de::Visitor::visit_map(Fields, map)?);
                     let fields = before.iter().map(|(key, value)| (&**key, value.raw()));
-                    return Attachment::of(kind, MapDeserializer::new(fields))
-                        .map_err(position_cut);
+                    return of_kept(kind, MapDeserializer::new(fields));
                 }
                 Err(de::Error::missing_field("type"))
             }
@@ -267,14 +268,26 @@ impl<'de> Deserialize<'de> for Attachment {
     }
 }
 
-/// The error of fields that were kept aside, without their position in themselves.
-fn position_cut<E: de::Error>(error: serde_json::Error) -> E {
-    let words = error.to_string();
-    E::custom(
-        words
-            .rsplit_once(" at line ")
-            .map_or(&*words, |(words, _)| words),
+/// Reads fields that were kept aside. The path within them goes into the words: nobody else knows it.
+fn of_kept<'de, D, E>(kind: String, fields: D) -> Result<Attachment, E>
+where
+    D: Deserializer<'de, Error = serde_json::Error>,
+    E: de::Error,
+{
+    let mut track = Track::new();
+    Attachment::of(
+        kind,
+        serde_path_to_error::Deserializer::new(fields, &mut track),
     )
+    .map_err(|error| {
+        let (path, words) = (track.path(), error.to_string());
+        let words = without_position(&words);
+        if path.iter().next().is_some() {
+            E::custom(format_args!("{path}: {words}"))
+        } else {
+            E::custom(words)
+        }
+    })
 }
 
 /// The fields of an attachment, as they are.
