@@ -150,3 +150,6 @@ impl Text {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

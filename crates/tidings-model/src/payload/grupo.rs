@@ -275,3 +275,6 @@ fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::E
 
     deserializer.deserialize_str(Base64)
 }
+
+#[cfg(test)]
+mod tests;

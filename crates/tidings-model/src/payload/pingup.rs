@@ -129,3 +129,6 @@ impl Text {
         check::not_empty("text_message", text_message)
     }
 }
+
+#[cfg(test)]
+mod tests;

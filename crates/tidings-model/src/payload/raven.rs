@@ -231,3 +231,6 @@ fn name(name: &str) -> Result<(), PayloadError> {
     check::required("name", name)?;
     check::characters("name", name, MAX_NAME)
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,6 @@ impl Serialize for Params<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
