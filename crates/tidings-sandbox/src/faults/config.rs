@@ -166,6 +166,24 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_readme_reads() {
+        let readme = include_str!("../../README.md");
+        let example = readme
+            .split("```json\n")
+            .nth(1)
+            .and_then(|rest| rest.split("```").next());
+        let faults = Faults::from_json(example.unwrap()).unwrap();
+        assert_eq!(
+            (
+                faults.faults.len(),
+                faults.latency.len(),
+                faults.limits.len()
+            ),
+            (5, 2, 2)
+        );
+    }
+
+    #[test]
     fn an_error_names_the_field() {
         for (json, named) in [
             (r#"{"fault": []}"#, "`fault`"),

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request about to be made.
 #[derive(Clone)]
-pub struct Asking {
+pub(crate) struct Asking {
     address: String,
     head: String,
     body: Vec<u8>,
@@ -21,25 +21,25 @@ pub struct Asking {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answered {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
-pub fn get(sandbox: &Sandbox, path: &str) -> Asking {
+pub(crate) fn get(sandbox: &Sandbox, path: &str) -> Asking {
     asking(sandbox, "GET", path)
 }
 
-pub fn post(sandbox: &Sandbox, path: &str) -> Asking {
+pub(crate) fn post(sandbox: &Sandbox, path: &str) -> Asking {
     asking(sandbox, "POST", path)
 }
 
-pub fn put(sandbox: &Sandbox, path: &str) -> Asking {
+pub(crate) fn put(sandbox: &Sandbox, path: &str) -> Asking {
     asking(sandbox, "PUT", path)
 }
 
-pub fn delete(sandbox: &Sandbox, path: &str) -> Asking {
+pub(crate) fn delete(sandbox: &Sandbox, path: &str) -> Asking {
     asking(sandbox, "DELETE", path)
 }
 
@@ -54,21 +54,21 @@ fn asking(sandbox: &Sandbox, method: &str, path: &str) -> Asking {
 }
 
 impl Asking {
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.head += &format!("{name}: {value}\r\n");
         self
     }
 
-    pub fn bearer(self, token: &str) -> Self {
+    pub(crate) fn bearer(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
-    pub fn json(self, body: &Value) -> Self {
+    pub(crate) fn json(self, body: &Value) -> Self {
         self.header("content-type", "application/json")
             .raw(body.to_string())
     }
 
-    pub fn form(self, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Self {
+    pub(crate) fn form(self, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Self {
         let mut body = Vec::new();
         for (name, value) in fields {
             let part = format!(
@@ -88,25 +88,25 @@ impl Asking {
             .raw(body)
     }
 
-    pub fn raw(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn raw(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
     /// The answer, or how the connection ended without one.
-    pub async fn send(&self) -> io::Result<Answered> {
+    pub(crate) async fn send(&self) -> io::Result<Answered> {
         tokio::time::timeout(PATIENCE, self.exchange())
             .await
             .map_err(|_| io::ErrorKind::TimedOut)?
     }
 
     /// The answer, where there must be one.
-    pub async fn answer(&self) -> Answered {
+    pub(crate) async fn answer(&self) -> Answered {
         self.send().await.unwrap()
     }
 
     /// The request written, and nothing read.
-    pub async fn write(&self) -> io::Result<TcpStream> {
+    pub(crate) async fn write(&self) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect(&self.address).await?;
         let head = format!("{}content-length: {}\r\n\r\n", self.head, self.body.len());
         stream.write_all(head.as_bytes()).await?;
@@ -136,11 +136,11 @@ impl Asking {
 }
 
 impl Answered {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self
             .head
             .lines()
@@ -153,7 +153,7 @@ impl Answered {
 }
 
 /// Waits until it holds.
-pub async fn eventually(holds: impl Fn() -> bool) {
+pub(crate) async fn eventually(holds: impl Fn() -> bool) {
     let waiting = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;

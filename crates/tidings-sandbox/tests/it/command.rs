@@ -107,3 +107,13 @@ async fn an_address_in_use_ends_it_with_2_and_the_address() {
     assert_eq!(code, Some(2));
     assert!(stderr.contains(&address), "{stderr}");
 }
+
+#[tokio::test]
+async fn the_example_of_the_help_is_a_faults_file() {
+    let help = command(&["--help"]).output().await.unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let example = help.split("A faults file:").nth(1).unwrap();
+    let example = example.split("Exit status").next().unwrap();
+    let faults = tidings_sandbox::Faults::from_json(example).unwrap();
+    assert_ne!(faults, tidings_sandbox::Faults::none());
+}

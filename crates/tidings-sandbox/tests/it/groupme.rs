@@ -5,11 +5,11 @@ use tidings_sandbox::{Config, Fault, Faults, On, Operation, Provider, Sandbox};
 
 use crate::client::{Answered, Asking, delete, get, post};
 
-pub async fn sandbox() -> Sandbox {
+pub(crate) async fn sandbox() -> Sandbox {
     Sandbox::start(Config::default()).await.unwrap()
 }
 
-pub fn message(sandbox: &Sandbox, group: &str, guid: &str) -> Asking {
+pub(crate) fn message(sandbox: &Sandbox, group: &str, guid: &str) -> Asking {
     let body = json!({"message": {"source_guid": guid, "text": format!("this is {guid}"), "attachments": []}});
     posted(sandbox, group, &body)
 }
