@@ -106,7 +106,7 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("{} does not start: {error}", self.name));
         let leash = Leash::tie(
-            r#"kill -KILL -- "-$1"; rm -f -- "$2""#,
+            r#"kill -s KILL -- "-$1"; rm -f -- "$2""#,
             &[OsStr::new(&child.id().to_string()), log.path().as_os_str()],
         )
         .expect("sh starts");

@@ -72,7 +72,7 @@ impl Installed {
             .context("epmd does not start (Debian: it comes with erlang-base)")?;
         let group = name_service.id().to_string();
         let leash = Leash::tie(
-            r#"kill -KILL -- "-$1"; sleep 0.2; rm -rf -- "$2""#,
+            r#"kill -s KILL -- "-$1"; sleep 0.2; rm -rf -- "$2""#,
             &[OsStr::new(&group), folder.path().as_os_str()],
         )?;
         Ok(Self {
@@ -159,6 +159,7 @@ impl Installed {
         let folder = self.folder.path();
         let mut command = Command::new(self.programs.join(program));
         command
+            .current_dir(folder)
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("HOME", folder)
