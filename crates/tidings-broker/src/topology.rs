@@ -13,6 +13,19 @@ pub struct Topology {
     pub dead_max_age: Duration,
 }
 
+impl Topology {
+    /// What these accounts need, with the contract's ages: a ledger of 7 days, dead letters of 180.
+    #[must_use]
+    pub fn of(accounts: impl IntoIterator<Item = Account>) -> Self {
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            accounts: accounts.into_iter().collect(),
+            ledger_max_age: 7 * DAY,
+            dead_max_age: 180 * DAY,
+        }
+    }
+}
+
 impl From<&Config> for Topology {
     fn from(config: &Config) -> Self {
         Self {

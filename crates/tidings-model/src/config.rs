@@ -49,6 +49,9 @@ pub struct Remember {
 pub struct Prefix(String);
 
 impl Prefix {
+    /// The prefix of a fleet that has a vhost to itself.
+    pub const DEFAULT: &str = "tidings";
+
     /// The prefix's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -58,7 +61,7 @@ impl Prefix {
 
 impl Default for Prefix {
     fn default() -> Self {
-        Self("tidings".into())
+        Self(Self::DEFAULT.into())
     }
 }
 

@@ -14,8 +14,10 @@ mod ledger;
 mod letter;
 mod message;
 mod message_id;
+mod moment;
 mod outcome;
 pub mod payload;
+mod printable;
 mod provider;
 mod rate;
 mod retry;
@@ -35,8 +37,10 @@ pub use message::{
     UndecodableHead,
 };
 pub use message_id::{MessageId, MessageIdError};
+pub use moment::{Moment, MomentError};
 pub use outcome::{Outcome, Reason};
 pub use payload::Payload;
+pub use printable::printable;
 pub use provider::Provider;
 pub use rate::{Rate, RateError};
 pub use retry::RetryPolicy;
