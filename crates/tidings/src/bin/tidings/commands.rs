@@ -1,0 +1,6 @@
+//! One module per subcommand: its arguments, and `run`.
+
+pub(crate) mod lanes;
+pub(crate) mod outcomes;
+pub(crate) mod send;
+pub(crate) mod topology;

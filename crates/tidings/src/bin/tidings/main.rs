@@ -1,0 +1,50 @@
+//! The `tidings` command: sends messages, tells what became of them, declares the topology, shows the lanes.
+//!
+//! Data goes to stdout, words for people to stderr. Exit status: 0 done, 1 the work failed or part of it, 2 usage or
+//! configuration.
+
+mod commands;
+mod connection;
+mod exit;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+
+/// Sends chat messages through Tidings, and tells what became of them.
+#[derive(Debug, Parser)]
+#[command(name = "tidings", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Send(commands::send::Args),
+    Outcomes(commands::outcomes::Args),
+    Topology(commands::topology::Args),
+    Lanes(commands::lanes::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let warnings = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(warnings)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let done = match cli.command {
+        Command::Send(args) => Box::pin(commands::send::run(args)).await,
+        Command::Outcomes(args) => Box::pin(commands::outcomes::run(args)).await,
+        Command::Topology(args) => Box::pin(commands::topology::run(args)).await,
+        Command::Lanes(args) => Box::pin(commands::lanes::run(args)).await,
+    };
+    exit::code(done.unwrap_or_else(|error| Exit::from_error(&error)))
+}
