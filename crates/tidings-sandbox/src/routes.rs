@@ -143,10 +143,11 @@ async fn unknown(State(desk): State<Desk>, on: Incoming) -> Response {
         )
             .into_response();
     };
-    let token = on.arrival.bearer().unwrap_or("unknown");
     let call = Call {
         destination: on.arrival.uri.path().into(),
-        ..Call::new(provider, Asked::Unknown, Some(token), &on.arrival)
+        // A wrong path is wrong with any token, and without one.
+        problem: None,
+        ..Call::new(provider, Asked::Unknown, on.arrival.bearer(), &on.arrival)
     };
     desk.serve(call, &on.cut).await
 }
