@@ -118,36 +118,39 @@ impl Broker {
 pub struct SharedBrokers {
     /// What the tests must find in their environment.
     pub variables: Vec<(&'static str, String)>,
-    _nodes: Vec<PrivateNode>,
+    /// Held, so that they run.
+    nodes: Vec<PrivateNode>,
 }
 
 impl SharedBrokers {
     /// Starts the brokers that the environment does not name already.
     ///
-    /// Without a container engine, or without the image, there is no 4.3: `TIDINGS_TEST_WITHOUT_43` then says why.
+    /// Without a container engine, or without the image, there is no 4.3:
+    /// `TIDINGS_TEST_WITHOUT_43` then says why.
     ///
     /// # Errors
-    /// Where no RabbitMQ can be started at all.
+    /// Where no RabbitMQ can be started at all, and where the environment names one wrongly.
     pub async fn start() -> Result<Self> {
-        let mut started = Self {
+        let mut brokers = Self {
             variables: Vec::new(),
-            _nodes: Vec::new(),
+            nodes: Vec::new(),
         };
-        started.provide(Flavour::Debian).await?;
-        if let Err(reason) = started.provide(Flavour::V43).await {
-            started
-                .variables
-                .push(("TIDINGS_TEST_WITHOUT_43", format!("{reason:#}")));
+        if Broker::from_environment(Flavour::Debian)?.is_none() {
+            brokers.add(Flavour::Debian).await?;
         }
-        Ok(started)
+        if Broker::from_environment(Flavour::V43)?.is_none()
+            && let Err(why) = brokers.add(Flavour::V43).await
+        {
+            let why = format!("{why:#}");
+            brokers.variables.push(("TIDINGS_TEST_WITHOUT_43", why));
+        }
+        Ok(brokers)
     }
 
-    async fn provide(&mut self, flavour: Flavour) -> Result<()> {
-        if Broker::from_environment(flavour)?.is_none() {
-            let node = PrivateNode::try_new(flavour).await?;
-            self.variables.extend(node.broker().variables(flavour));
-            self._nodes.push(node);
-        }
+    async fn add(&mut self, flavour: Flavour) -> Result<()> {
+        let node = PrivateNode::try_new(flavour).await?;
+        self.variables.extend(node.broker().variables(flavour));
+        self.nodes.push(node);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use tidings_tests::{Broker, Flavour, PrivateNode, Program, Signal, eventually};
 use url::Url;
 
-mod rabbitmq_debian {
+mod rabbitmq_3_10 {
     use super::*;
 
     #[tokio::test]
@@ -33,7 +33,7 @@ mod rabbitmq_debian {
     }
 }
 
-mod rabbitmq_43 {
+mod rabbitmq_4_3 {
     use super::*;
 
     #[tokio::test]
@@ -67,9 +67,15 @@ async fn a_vhost_is_there_until_it_is_dropped(flavour: Flavour) {
 
 async fn a_user_may_do_what_it_was_given_and_no_more(flavour: Flavour) {
     let vhost = Broker::shared(flavour).await.vhost();
-    let connection = connect(&vhost.user("^mine$", "^$", "^mine$")).await.expect("the user may connect");
-    declare(&connection, "mine").await.expect("a queue of its own");
-    let error = declare(&connection, "theirs").await.expect_err("no right to declare it");
+    let connection = connect(&vhost.user("^mine$", "^$", "^mine$"))
+        .await
+        .expect("the user may connect");
+    declare(&connection, "mine")
+        .await
+        .expect("a queue of its own");
+    let error = declare(&connection, "theirs")
+        .await
+        .expect_err("no right to declare it");
     assert!(error.to_string().contains("ACCESS_REFUSED"), "{error}");
 }
 
@@ -78,7 +84,9 @@ async fn a_node_of_ones_own_keeps_its_data_over_kill_9(flavour: Flavour) {
     let vhost = node.vhost();
     let connection = connect(vhost.url()).await.expect("the node is up");
     declare(&connection, "kept").await.expect("a quorum queue");
-    publish(&connection, "kept").await.expect("the broker confirms");
+    publish(&connection, "kept")
+        .await
+        .expect("the broker confirms");
 
     node.kill9().await;
     assert!(connect(vhost.url()).await.is_err());
@@ -86,7 +94,10 @@ async fn a_node_of_ones_own_keeps_its_data_over_kill_9(flavour: Flavour) {
 
     eventually("the message is still there", async || {
         let channel = connect(vhost.url()).await?.create_channel().await?;
-        match channel.basic_get("kept".into(), BasicGetOptions::default()).await? {
+        match channel
+            .basic_get("kept".into(), BasicGetOptions::default())
+            .await?
+        {
             Some(_) => Ok(()),
             None => Err(anyhow::anyhow!("an empty queue")),
         }
@@ -99,7 +110,9 @@ async fn a_node_of_ones_own_keeps_its_data_over_kill_9(flavour: Flavour) {
 async fn a_node_of_ones_own_freezes_and_raises_alarms(flavour: Flavour) {
     let mut node = PrivateNode::new(flavour).await;
     let connection = connect(&node.url()).await.expect("the node is up");
-    declare(&connection, "blocked").await.expect("a quorum queue");
+    declare(&connection, "blocked")
+        .await
+        .expect("a quorum queue");
 
     node.raise_memory_alarm().await;
     let mut publishing = Box::pin(publish(&connection, "blocked"));
@@ -130,16 +143,19 @@ async fn no_broker_outlives_the_process_that_started_it() {
     TcpStream::connect(address).expect("the broker listens");
 
     starter.kill9().await;
-    eventually("the broker is gone", async || match TcpStream::connect(address) {
-        Err(_) => Ok(()),
-        Ok(_) => Err("it still listens"),
+    eventually("the broker is gone", async || {
+        match TcpStream::connect(address) {
+            Err(_) => Ok(()),
+            Ok(_) => Err("it still listens"),
+        }
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_process_is_read_frozen_and_ended() {
-    let process = shell("echo ready; trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done").start();
+    let process =
+        shell("echo ready; trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done").start();
     process.line("ready").await;
     process.signal(Signal::STOP);
     process.signal(Signal::CONT);
@@ -166,7 +182,10 @@ async fn a_process_that_ended_is_not_waited_for() {
 #[tokio::test]
 async fn a_program_is_run_with_its_input() {
     let output = shell("cat; exit 5").run("what it reads").await;
-    assert_eq!((output.status.code(), &*output.stdout), (Some(5), &b"what it reads"[..]));
+    assert_eq!(
+        (output.status.code(), &*output.stdout),
+        (Some(5), &b"what it reads"[..])
+    );
 }
 
 fn shell(script: &str) -> Program {
@@ -179,16 +198,33 @@ async fn connect(url: &str) -> lapin::Result<Connection> {
 
 async fn declare(connection: &Connection, queue: &str) -> lapin::Result<()> {
     let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    arguments.insert(
+        "x-queue-type".into(),
+        AMQPValue::LongString("quorum".into()),
+    );
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
     let channel = connection.create_channel().await?;
-    channel.queue_declare(queue.into(), options, arguments).await.map(drop)
+    channel
+        .queue_declare(queue.into(), options, arguments)
+        .await
+        .map(drop)
 }
 
 async fn publish(connection: &Connection, queue: &str) -> lapin::Result<()> {
     let channel = connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await?;
     let properties = BasicProperties::default().with_delivery_mode(2);
-    let confirm = channel.basic_publish("".into(), queue.into(), BasicPublishOptions::default(), b"kept", properties);
+    let confirm = channel.basic_publish(
+        "".into(),
+        queue.into(),
+        BasicPublishOptions::default(),
+        b"kept",
+        properties,
+    );
     confirm.await?.await.map(drop)
 }

@@ -9,7 +9,15 @@ use std::{
 use tidings_tests::SharedBrokers;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<ExitCode> {
+#[expect(clippy::print_stderr, reason = "it is a command")]
+async fn main() -> ExitCode {
+    run().await.unwrap_or_else(|error| {
+        eprintln!("with-rabbitmq: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+async fn run() -> Result<ExitCode> {
     let mut words = env::args_os().skip(1);
     let program = words
         .next()

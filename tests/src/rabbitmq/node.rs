@@ -105,7 +105,8 @@ impl PrivateNode {
     /// seconds (the table of its queues' folders is written that late; seen on 3.10 and 4.3). No client can help that, so
     /// the table is written first.
     pub async fn kill9(&mut self) {
-        self.ctl(&["eval", "[dets:sync(Table) || Table <- dets:all()]."]).await;
+        self.ctl(&["eval", "[dets:sync(Table) || Table <- dets:all()]."])
+            .await;
         done(match &mut self.backend {
             Backend::Installed(installed) => installed.end(Signal::KILL).await,
             Backend::Container(container) => container.docker("kill").await,
