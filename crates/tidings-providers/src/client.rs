@@ -108,12 +108,12 @@ impl Client {
     /// timeout.
     ///
     /// The other providers cannot tell.
-    pub async fn look_up(
+    pub async fn look_up<F: Future<Output = ()>>(
         &self,
         group: &str,
         since: Timestamp,
         wanted: &[&str],
-        mut permit: impl AsyncFnMut(),
+        mut permit: impl FnMut() -> F,
     ) -> LookUp {
         if self.account.provider() != Provider::Groupme {
             return LookUp::CannotTell(format!(

@@ -13,6 +13,7 @@ use tidings_model::{
 use crate::{
     answer::{Answer, Check},
     id::Id,
+    object::{self, Object},
     reply::Reply,
     request::{Base, Request},
 };
@@ -61,13 +62,13 @@ pub(crate) fn delete(base: &Base, group: &str, message_id: &str) -> Request {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Sent {
-    response: Option<Enveloped>,
-    message: Option<Posted>,
+    response: Option<Object<Enveloped>>,
+    message: Option<Object<Posted>>,
 }
 
 #[derive(Deserialize)]
 struct Enveloped {
-    message: Option<Posted>,
+    message: Option<Object<Posted>>,
 }
 
 #[derive(Deserialize)]
@@ -78,13 +79,13 @@ struct Posted {
 pub(crate) fn answer(reply: &Reply) -> Answer {
     match reply.status {
         201 => {
-            let sent: Sent = serde_json::from_slice(&reply.body).unwrap_or_default();
+            let sent: Sent = object::read(&reply.body).unwrap_or_default();
             let posted = sent
                 .response
-                .and_then(|response| response.message)
+                .and_then(|Object(response)| response.message)
                 .or(sent.message);
             match posted {
-                Some(posted) => reply.delivered(Some(posted.id.into())),
+                Some(Object(posted)) => reply.delivered(Some(posted.id.into())),
                 None => reply.unreadable("message id"),
             }
         }
@@ -135,3 +136,6 @@ pub(crate) fn check(reply: &Reply) -> Check {
         _ => Check::CannotTell(reply.words()),
     }
 }
+
+#[cfg(test)]
+mod tests;

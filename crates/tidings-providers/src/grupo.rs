@@ -15,6 +15,7 @@ use tidings_model::{
 
 use crate::{
     answer::Answer,
+    object,
     reply::{End, Reply},
     request::{Base, Request},
 };
@@ -142,7 +143,7 @@ pub(crate) fn answer(reply: &Reply) -> Answer {
 fn said(body: &[u8]) -> Option<(&[u8], Said<'_>)> {
     let starts = body.iter().enumerate().filter(|(_, byte)| **byte == b'{');
     let mut ends = starts.map(|(start, _)| &body[start..]);
-    ends.find_map(|json| Some((json, serde_json::from_slice(json).ok()?)))
+    ends.find_map(|json| Some((json, object::read(json).ok()?)))
 }
 
 impl Said<'_> {
@@ -164,3 +165,6 @@ impl Said<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ mod groupme;
 mod grupo;
 mod http;
 mod id;
+mod object;
 mod pingup;
 mod raven;
 mod reply;
@@ -24,6 +25,9 @@ mod request;
 mod tls;
 mod whatspie;
 mod words;
+
+#[cfg(test)]
+mod any_answer;
 
 pub use account::ClientError;
 pub use answer::{Answer, Check, Deletion, LookUp};

@@ -8,6 +8,7 @@ use tidings_model::{Verdict, payload::pingup::Text};
 use crate::{
     answer::Answer,
     id::Id,
+    object::{self, Object},
     reply::Reply,
     request::{Base, Request},
 };
@@ -48,7 +49,7 @@ pub(crate) fn request(base: &Base, text: &Text, elapsed: Duration) -> Request {
 #[serde(default)]
 struct Said {
     success: Option<bool>,
-    data: Option<Data>,
+    data: Option<Object<Data>>,
 }
 
 #[derive(Deserialize)]
@@ -82,13 +83,16 @@ pub(crate) fn answer(reply: &Reply) -> Answer {
 }
 
 fn accepted(reply: &Reply) -> Answer {
-    let failed = serde_json::from_slice::<Failed>(&reply.body)
-        .is_ok_and(|failed| failed.success == Some(false));
+    let failed =
+        object::read::<Failed>(&reply.body).is_ok_and(|failed| failed.success == Some(false));
     if failed {
         return rejected(reply, &reply.words());
     }
-    let said: Said = serde_json::from_slice(&reply.body).unwrap_or_default();
-    match (said.success, said.data.and_then(|data| data.message_id)) {
+    let said: Said = object::read(&reply.body).unwrap_or_default();
+    match (
+        said.success,
+        said.data.and_then(|Object(data)| data.message_id),
+    ) {
         (Some(true), Some(id)) => reply.delivered(Some(id.into())),
         _ => reply.unreadable("success and message_id"),
     }
@@ -97,8 +101,8 @@ fn accepted(reply: &Reply) -> Answer {
 /// Whether a 403 or 404 is about this client or conversation, so that other messages of the account may well pass. Where
 /// it names the business, or is not Pingup's own answer, the account's address or rights are wrong.
 fn is_about_the_message(reply: &Reply, words: &str) -> bool {
-    let failed = serde_json::from_slice::<Failed>(&reply.body)
-        .is_ok_and(|failed| failed.success == Some(false));
+    let failed =
+        object::read::<Failed>(&reply.body).is_ok_and(|failed| failed.success == Some(false));
     let words = words.to_lowercase();
     let named = ["conversation", "client"]
         .iter()
@@ -110,3 +114,6 @@ fn rejected(reply: &Reply, words: &str) -> Answer {
     let hint = "Pingup takes a message only while the conversation with the client is open";
     reply.with_error(Verdict::Rejected, format!("{words} ({hint})"))
 }
+
+#[cfg(test)]
+mod tests;

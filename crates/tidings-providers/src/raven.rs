@@ -5,6 +5,7 @@ use tidings_model::payload::raven::Text;
 
 use crate::{
     answer::Answer,
+    object,
     reply::Reply,
     request::{Base, Request},
 };
@@ -23,8 +24,11 @@ pub(crate) fn answer(reply: &Reply) -> Answer {
     if !reply.is_success() {
         return reply.judged(reply.by_status());
     }
-    match serde_json::from_slice::<Sent>(&reply.body) {
+    match object::read::<Sent>(&reply.body) {
         Ok(sent) => reply.delivered(Some(sent.data.to_string())),
         Err(_) => reply.unreadable("numeric data"),
     }
 }
+
+#[cfg(test)]
+mod tests;

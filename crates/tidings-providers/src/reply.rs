@@ -153,6 +153,22 @@ impl Reply {
     }
 }
 
+/// Asserts the verdict on each of these answers: status, body, verdict.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn assert_verdicts(judge: impl Fn(&Reply) -> Answer, rows: &[(u16, &str, Verdict)]) {
+    for &(status, body, verdict) in rows {
+        let answer = judge(&Reply::new(status, body));
+        assert_eq!(answer.verdict, verdict, "{status} {body}: {answer:?}");
+        assert_eq!(answer.status, Some(status));
+        assert_eq!(
+            answer.error.is_none(),
+            verdict == Verdict::Delivered,
+            "{answer:?}"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

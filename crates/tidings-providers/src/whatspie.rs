@@ -11,6 +11,7 @@ use tidings_model::{
 use crate::{
     answer::Answer,
     id::Id,
+    object::{self, Object},
     reply::Reply,
     request::{Base, Request},
 };
@@ -63,7 +64,7 @@ impl Envelope {
 #[derive(Deserialize)]
 struct Accepted<'a> {
     #[serde(borrow)]
-    data: Data<'a>,
+    data: Object<Data<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +88,7 @@ impl Data<'_> {
 }
 
 pub(crate) fn answer(reply: &Reply) -> Answer {
-    let envelope: Envelope = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let envelope: Envelope = object::read(&reply.body).unwrap_or_default();
     match worse(reply.status, envelope.status()) {
         Some(200..=299) => accepted(reply),
         Some(status) => refused(reply, status),
@@ -97,19 +98,19 @@ pub(crate) fn answer(reply: &Reply) -> Answer {
 
 /// The worse of the two statuses; nothing where the outer one is good and the body does not agree.
 fn worse(outer: u16, inner: Option<u16>) -> Option<u16> {
-    match inner {
-        Some(inner @ 200..=599) => Some(outer.max(inner)),
-        _ if (200..=299).contains(&outer) => None,
+    match (outer, inner) {
+        (200.., Some(inner @ 200..=599)) => Some(outer.max(inner)),
+        (200..=299, _) => None,
         _ => Some(outer),
     }
 }
 
 /// Accepted, not delivered to a phone: what follows is not told.
 fn accepted(reply: &Reply) -> Answer {
-    match serde_json::from_slice::<Accepted<'_>>(&reply.body) {
-        Ok(Accepted { data }) if data.has_failed() => reply.judged(Verdict::Rejected),
+    match object::read::<Accepted<'_>>(&reply.body) {
+        Ok(Accepted { data: Object(data) }) if data.has_failed() => reply.judged(Verdict::Rejected),
         Ok(Accepted {
-            data: Data { id: Some(id), .. },
+            data: Object(Data { id: Some(id), .. }),
         }) => reply.delivered(Some(id.into())),
         _ => reply.unreadable("id"),
     }
@@ -138,3 +139,6 @@ fn refused(reply: &Reply, status: u16) -> Answer {
     };
     reply.with_error(verdict, words)
 }
+
+#[cfg(test)]
+mod tests;

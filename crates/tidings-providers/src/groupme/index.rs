@@ -15,6 +15,7 @@ use tidings_model::Verdict;
 use crate::{
     answer::Answer,
     id::Id,
+    object::{self, Object},
     reply::Reply,
     request::{Base, Request, encoded},
 };
@@ -57,15 +58,15 @@ pub(crate) enum End {
 #[serde(default)]
 struct Index<'a> {
     #[serde(borrow)]
-    response: Option<Page<'a>>,
+    response: Option<Object<Page<'a>>>,
     #[serde(borrow)]
-    messages: Option<Vec<Entry<'a>>>,
+    messages: Option<Vec<Object<Entry<'a>>>>,
 }
 
 #[derive(Deserialize)]
 struct Page<'a> {
     #[serde(borrow)]
-    messages: Vec<Entry<'a>>,
+    messages: Vec<Object<Entry<'a>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,16 +112,20 @@ impl<'a> Reading<'a> {
     }
 
     fn take_page(&mut self, reply: &Reply) -> ControlFlow<End> {
-        let index: Index<'_> = serde_json::from_slice(&reply.body).unwrap_or_default();
-        let Some(page) = index.response.map(|page| page.messages).or(index.messages) else {
+        let index: Index<'_> = object::read(&reply.body).unwrap_or_default();
+        let Some(page) = index
+            .response
+            .map(|Object(page)| page.messages)
+            .or(index.messages)
+        else {
             return ControlFlow::Break(unreadable(reply));
         };
         let until = *self.until.get_or_insert_with(|| stop(self.since, reply));
         self.pages += 1;
-        for entry in &page {
+        for Object(entry) in &page {
             self.note(entry);
         }
-        let Some(oldest) = page.last() else {
+        let Some(Object(oldest)) = page.last() else {
             return ControlFlow::Break(self.read());
         };
         if oldest.created_at < until || self.found.len() == self.wanted.len() {
@@ -198,3 +203,6 @@ fn refused(reply: &Reply) -> End {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;
