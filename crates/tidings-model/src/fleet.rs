@@ -104,6 +104,16 @@ pub enum LaneState {
 }
 
 impl LaneState {
+    /// Every state.
+    pub const ALL: [Self; 6] = [
+        Self::Standby,
+        Self::Opening,
+        Self::Running,
+        Self::Paused,
+        Self::Probing,
+        Self::Draining,
+    ];
+
     /// The word used in JSON and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {

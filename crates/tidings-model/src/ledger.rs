@@ -30,6 +30,17 @@ pub enum Record {
         #[serde(default)]
         paused: Option<(Timestamp, String)>,
     },
+    /// A lane is paused: whoever owns it next keeps to that.
+    Paused {
+        /// The lane.
+        account: Account,
+        /// When it was written.
+        at: Timestamp,
+        /// Until when; a time that has passed ends the pause.
+        until: Timestamp,
+        /// Why, in words.
+        why: String,
+    },
 }
 
 /// Names one tenure of one lane.
@@ -51,6 +62,8 @@ pub enum Left {
     Only(Vec<MessageId>),
     /// Any: an earlier tenure left no note, and not all that it held has come back yet.
     All,
+    /// What it found: it started nothing, and never learned what was left before it.
+    Untouched,
 }
 
 /// What was decided for one turn of one generation of a message.

@@ -38,25 +38,19 @@ use crate::Provider;
 
 /// What is sent, in the provider's own words. It serialises to exactly the provider's field names.
 ///
-/// Outside this crate one comes only from [`Payload::parse`] or a builder's `build()`, so it has been checked. A match
-/// on it therefore needs the `..`: `Payload::Groupme(text, ..)`.
+/// [`Payload::parse`] and a builder's `build()` check it; `Draft::accept` checks it once more.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Payload {
     /// To a user or a group of a Grupo site.
-    #[non_exhaustive]
     Grupo(grupo::Text),
     /// To a WhatsApp group by WhatsPie.
-    #[non_exhaustive]
     Whatspie(whatspie::Text),
     /// To a GroupMe group.
-    #[non_exhaustive]
     Groupme(groupme::Text),
     /// To contacts by Raven.
-    #[non_exhaustive]
     Raven(raven::Text),
     /// To a client of a Pingup business.
-    #[non_exhaustive]
     Pingup(pingup::Text),
 }
 

@@ -1,0 +1,172 @@
+//! Following the ledger: what every worker of the fleet decided, and which tenures there were.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use tidings_broker::{Broker, BrokerError, EntryKind, Position, ReadFrom, ReadUntil};
+use tidings_model::{Account, Record, WorkerId, config::Remember};
+use tokio::sync::{Notify, OnceCell};
+
+use crate::{
+    memory::{Memory, lane_of},
+    tenures::Tenures,
+};
+
+/// What this worker remembers, lane by lane.
+#[derive(Debug)]
+pub(crate) struct Memories {
+    me: WorkerId,
+    remember: Remember,
+    /// Where reading began: what was decided before is not known.
+    pub(crate) since: Timestamp,
+    lanes: Mutex<HashMap<Account, Arc<LaneMemory>>>,
+    archive: OnceCell<Archive>,
+}
+
+/// What this worker remembers of one lane. Its lock is shared with the follower alone, and held for moments.
+#[derive(Debug)]
+pub(crate) struct LaneMemory {
+    memory: Mutex<Memory>,
+    learned: Notify,
+}
+
+/// The tenures of the whole ledger, read once: for lanes that had none lately.
+#[derive(Debug, Default)]
+struct Archive {
+    tenures: HashMap<Account, Tenures>,
+    /// Whether the ledger still begins where it once began: then a lane without a tenure never had one.
+    whole: bool,
+}
+
+impl LaneMemory {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something is learned for which `look` has an answer.
+    pub(crate) async fn until<T>(&self, mut look: impl FnMut(&Memory) -> Option<T>) -> T {
+        loop {
+            // Register before looking, so that what is learned between the two is not missed.
+            let learned = self.learned.notified();
+            if let Some(seen) = look(&self.lock()) {
+                return seen;
+            }
+            learned.await;
+        }
+    }
+}
+
+impl Memories {
+    pub(crate) fn new(me: WorkerId, remember: Remember, now: Timestamp) -> Self {
+        let back = SignedDuration::try_from(remember.time).unwrap_or(SignedDuration::MAX);
+        let since = now.checked_sub(back).unwrap_or(Timestamp::MIN);
+        Self {
+            me,
+            remember,
+            since,
+            lanes: Mutex::default(),
+            archive: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn lane(&self, account: &Account) -> Arc<LaneMemory> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = lanes.entry(account.clone()).or_insert_with(|| {
+            Arc::new(LaneMemory {
+                memory: Mutex::new(Memory::new(self.remember)),
+                learned: Notify::new(),
+            })
+        });
+        lane.clone()
+    }
+
+    /// Follows the ledger for ever.
+    pub(crate) async fn follow(&self, broker: &dyn Broker) {
+        let mut from = ReadFrom::Since(self.since);
+        loop {
+            if let Err(error) = self.read(broker, &mut from).await {
+                tracing::warn!(%error, "following the ledger was interrupted, and goes on");
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    async fn read(&self, broker: &dyn Broker, from: &mut ReadFrom) -> Result<(), BrokerError> {
+        let mut entries = broker.ledger(*from, ReadUntil::Forever).await?;
+        while let Some(entry) = entries.next().await {
+            let entry = entry?;
+            *from = ReadFrom::After(entry.position);
+            // One's own decisions are remembered as they are made.
+            if entry.kind == EntryKind::Decisions && entry.writer.as_ref() == Some(&self.me) {
+                continue;
+            }
+            for record in entry.records() {
+                let lane = self.lane(lane_of(&record));
+                lane.lock().learn(record);
+                lane.learned.notify_waiters();
+            }
+        }
+        Ok(())
+    }
+
+    /// What the whole ledger says of a lane that had no tenure lately.
+    ///
+    /// `None`: nobody ever owned it. `Some` of no tenures: whoever owned it is beyond the ledger's memory.
+    pub(crate) async fn archived<T>(
+        &self,
+        broker: &dyn Broker,
+        account: &Account,
+        look: impl FnOnce(Option<&Tenures>, bool) -> T,
+    ) -> Result<T, BrokerError> {
+        let archive = self
+            .archive
+            .get_or_try_init(|| Archive::read(broker))
+            .await?;
+        Ok(look(archive.tenures.get(account), archive.whole))
+    }
+}
+
+impl Archive {
+    async fn read(broker: &dyn Broker) -> Result<Self, BrokerError> {
+        let mut archive = Self {
+            whole: true,
+            ..Self::default()
+        };
+        let mut entries = broker.ledger(ReadFrom::First, ReadUntil::Now).await?;
+        let mut first = None;
+        while let Some(entry) = entries.next().await {
+            let entry = entry?;
+            first.get_or_insert(entry.position);
+            if entry.kind == EntryKind::Tenures {
+                for record in entry.records() {
+                    archive.learn(record);
+                }
+            }
+        }
+        // The first entry that was ever written stands at 0 or 1.
+        archive.whole = first.is_none_or(|first| first <= Position(1));
+        Ok(archive)
+    }
+
+    fn learn(&mut self, record: Record) {
+        match record {
+            Record::Opened { tenure, .. } => self
+                .tenures
+                .entry(tenure.account.clone())
+                .or_default()
+                .opened(tenure),
+            Record::Note { tenure, left, .. } => {
+                self.tenures
+                    .entry(tenure.account.clone())
+                    .or_default()
+                    .noted(&tenure, left);
+            }
+            Record::Decided(_) | Record::Paused { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Letting a lane go: calls in flight finish, the note is written, and only then is it closed.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use tidings_broker::LaneEvent;
+use tidings_model::{Left, MessageId, Record, Tenure};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{
+    LaneContext,
+    job::Job,
+    tenure::{Phase, Serving},
+};
+use crate::{attempt::CallEnded, gate::Gate};
+
+/// How long a lost lane's calls may go on before the note names them: a successor waits 5 s for the note.
+const LOST: Duration = Duration::from_secs(3);
+
+/// How long the ledger may take to confirm the note of a lane that is let go.
+const NOTE: Duration = Duration::from_secs(10);
+
+impl Serving {
+    /// Lets the lane go in good order: nothing new starts, calls in flight finish, what is decided is confirmed.
+    pub(super) async fn let_go(mut self, context: &LaneContext, gate: &mut Gate, drain: Duration) {
+        let deadline = Instant::now() + drain;
+        self.leave_what_waits();
+        self.finish_calls(deadline, context, gate).await;
+        self.finish_settling(deadline.max(Instant::now() + Duration::from_secs(2)))
+            .await;
+        if let Some(note) = self.note(gate) {
+            match timeout(NOTE, context.broker.append(vec![note])).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(account = %context.account, %error, "the lane's note could not be written")
+                }
+                Err(_) => {
+                    tracing::warn!(account = %context.account, "the lane's note was not confirmed in time")
+                }
+            }
+        }
+        self.leave_everything();
+        self.lane.settle.close().await;
+        self.drop_events();
+    }
+
+    /// A lost lane: calls in flight may finish, and their decisions reach the ledger when the broker is back; then
+    /// the note is written, before this worker takes a place at the lane again.
+    pub(super) async fn lose(mut self, context: &LaneContext, gate: &mut Gate, why: &str) {
+        tracing::warn!(account = %context.account, why, "the lane is lost");
+        self.leave_what_waits();
+        self.finish_calls(Instant::now() + LOST, context, gate)
+            .await;
+        let note = self.note(gate);
+        self.leave_everything();
+        self.lane.settle.close().await;
+        self.drop_events();
+        let Some(note) = note else { return };
+        while let Err(error) = context.broker.append(vec![note.clone()]).await {
+            tracing::debug!(account = %context.account, %error, "the lost lane's note waits for the broker");
+            context.status.turn();
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    fn leave_what_waits(&mut self) {
+        if let Phase::Opening { arrived, .. } = &mut self.phase {
+            arrived.drain(..).for_each(tidings_broker::Delivery::leave);
+        }
+        for copy in self.underway.values_mut().flat_map(std::mem::take) {
+            copy.leave();
+        }
+        // Those inherited as unknown must stand in the note.
+        let (named, rest): (Vec<Job>, Vec<Job>) = self.held.drain(..).partition(Job::must_be_named);
+        self.held.extend(named);
+        rest.into_iter().for_each(Job::leave);
+    }
+
+    async fn finish_calls(&mut self, deadline: Instant, context: &LaneContext, gate: &mut Gate) {
+        while let Ok(Some(ended)) = timeout_at(deadline, self.calls.next()).await {
+            context.status.turn();
+            match ended {
+                CallEnded::Sent(_) => self.on_call(ended, context, gate),
+                // What it would lead to is no longer ours to do; the next owner looks again.
+                CallEnded::LookedUp { .. } => {}
+            }
+        }
+    }
+
+    /// Waits until what was given back is confirmed.
+    async fn finish_settling(&mut self, deadline: Instant) {
+        while !self.settling.is_empty() {
+            match timeout_at(deadline, self.lane.events.recv()).await {
+                Ok(Some(LaneEvent::Settled(ticket))) => {
+                    self.settling.remove(&ticket);
+                }
+                Ok(Some(LaneEvent::Delivered(delivery))) => delivery.leave(),
+                Ok(Some(LaneEvent::Lost(_)) | None) | Err(_) => return,
+            }
+        }
+    }
+
+    /// What this tenure leaves: what was started and is not decided, and what is still held as unknown.
+    fn note(&self, gate: &Gate) -> Option<Record> {
+        let now = Timestamp::now();
+        let paused = gate
+            .paused()
+            .filter(|(until, _)| *until > now)
+            .map(|(until, why)| (until, why.to_string()));
+        let (tenure, left): (&Tenure, Left) = match &self.phase {
+            Phase::Standby => return None,
+            Phase::Opening { tenure, .. } => (tenure, Left::Untouched),
+            Phase::Open {
+                tenure,
+                inheritance,
+            } => {
+                let undecided = self
+                    .calling
+                    .values()
+                    .chain(&self.held)
+                    .map(|job| job.id().clone());
+                let mut named: Vec<MessageId> = undecided.collect();
+                if let crate::tenures::Inheritance::Only(ids) = inheritance {
+                    named.extend(ids.iter().cloned());
+                }
+                named.sort_unstable();
+                named.dedup();
+                (tenure, inheritance.note(named))
+            }
+        };
+        Some(Record::Note {
+            tenure: tenure.clone(),
+            at: now,
+            left,
+            paused,
+        })
+    }
+
+    fn leave_everything(&mut self) {
+        self.held.drain(..).for_each(Job::leave);
+        self.calling.drain().for_each(|(_, job)| job.leave());
+        if let Phase::Opening { arrived, .. } = &mut self.phase {
+            arrived.drain(..).for_each(tidings_broker::Delivery::leave);
+        }
+    }
+
+    fn drop_events(&mut self) {
+        while let Ok(event) = self.lane.events.try_recv() {
+            if let LaneEvent::Delivered(delivery) = event {
+                delivery.leave();
+            }
+        }
+    }
+}

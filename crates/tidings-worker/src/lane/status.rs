@@ -1,0 +1,88 @@
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use jiff::Timestamp;
+use tidings_model::{Account, LaneReport, LaneState, WorkerId};
+use tokio::time::Instant;
+
+/// How a lane does, for those who look from outside: the admin endpoint, the fleet, the watchdog.
+#[derive(Debug)]
+pub(crate) struct Status {
+    report: Mutex<LaneReport>,
+    began: Instant,
+    /// Milliseconds after `began` at which the lane's loop turned last.
+    turned: AtomicU64,
+}
+
+impl Status {
+    pub(crate) fn new(account: Account, owner: WorkerId, rate: String) -> Self {
+        let report = LaneReport {
+            account,
+            owner,
+            state: LaneState::Standby,
+            rate,
+            in_flight: 0,
+            ready: None,
+            paused_until: None,
+            why: None,
+        };
+        Self {
+            report: Mutex::new(report),
+            began: Instant::now(),
+            turned: AtomicU64::new(0),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut LaneReport)) {
+        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+        self.turn();
+    }
+
+    pub(crate) fn set(&self, state: LaneState) {
+        self.change(|report| {
+            (report.state, report.paused_until, report.why) = (state, None, None);
+        });
+    }
+
+    pub(crate) fn pause(&self, until: Timestamp, why: &str) {
+        self.change(|report| {
+            report.state = LaneState::Paused;
+            report.paused_until = Some(until);
+            if report.why.as_deref() != Some(why) {
+                report.why = Some(why.to_owned());
+            }
+        });
+    }
+
+    pub(crate) fn in_flight(&self, calls: usize) {
+        self.change(|report| report.in_flight = calls);
+    }
+
+    pub(crate) fn ready(&self, messages: Option<u64>) {
+        self.report
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ready = messages;
+    }
+
+    /// Notes that the lane's loop has turned.
+    pub(crate) fn turn(&self) {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.turned.store(millis, Ordering::Relaxed);
+    }
+
+    /// For how long the lane's loop has not turned.
+    pub(crate) fn stands_still(&self) -> std::time::Duration {
+        let turned = std::time::Duration::from_millis(self.turned.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(turned)
+    }
+
+    pub(crate) fn report(&self) -> LaneReport {
+        self.report
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

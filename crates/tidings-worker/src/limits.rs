@@ -1,0 +1,292 @@
+//! The limits of a lane: its account's, and each destination's. GCRA, on a clock that is passed in.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    num::NonZeroU32,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, Reference},
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
+    state::{InMemoryState, NotKeyed, keyed::HashMapStateStore},
+};
+use tidings_model::Rate;
+use tokio::time::Instant;
+
+/// Timers fire up to a millisecond late. This much lateness is not lost to the rate: the next permit is counted from
+/// when this one was due. More would bunch calls after a stall.
+const SLACK: Duration = Duration::from_millis(2);
+
+/// The clock that the limiters read: wherever it was set last.
+#[derive(Debug, Clone, Default)]
+struct Hands(Arc<AtomicU64>);
+
+impl Hands {
+    fn set(&self, since_start: Duration) {
+        self.0.store(
+            u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+}
+
+impl Clock for Hands {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::new(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The account's limit in one tenure. It starts with an empty bucket: a handover never adds a burst.
+#[derive(Debug)]
+pub(crate) struct AccountLimit {
+    start: Instant,
+    hands: Hands,
+    limiter: Option<RateLimiter<NotKeyed, InMemoryState, Hands, NoOpMiddleware<Nanos>>>,
+    /// When the last refused permit can be had.
+    next: Mutex<Option<Instant>>,
+}
+
+impl AccountLimit {
+    pub(crate) fn new(rate: &Rate, burst: NonZeroU32, start: Instant) -> Self {
+        let hands = Hands::default();
+        let limiter = quota(rate, burst).map(|quota| {
+            let limiter = RateLimiter::direct_with_clock(quota, hands.clone());
+            let _ = limiter.check_n(burst);
+            limiter
+        });
+        Self {
+            start,
+            hands,
+            limiter,
+            next: Mutex::new(None),
+        }
+    }
+
+    /// Takes a permit, or says when one can be taken.
+    pub(crate) fn take(&self, now: Instant) -> Result<(), Instant> {
+        let Some(limiter) = &self.limiter else {
+            return Ok(());
+        };
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted_from = match *next {
+            Some(next) if now >= next => next.max(now.checked_sub(SLACK).unwrap_or(now)),
+            _ => now,
+        };
+        self.hands
+            .set(counted_from.saturating_duration_since(self.start));
+        match limiter.check() {
+            Ok(()) => {
+                *next = None;
+                Ok(())
+            }
+            Err(not_until) => {
+                let at = self.start
+                    + not_until
+                        .earliest_possible()
+                        .duration_since(Nanos::new(0))
+                        .into();
+                *next = Some(at);
+                Err(at)
+            }
+        }
+    }
+
+    /// Waits for a permit.
+    pub(crate) async fn permit(&self) {
+        while let Err(at) = self.take(Instant::now()) {
+            tokio::time::sleep_until(at).await;
+        }
+    }
+}
+
+type Keyed = RateLimiter<u64, HashMapStateStore<u64>, Hands, NoOpMiddleware<Nanos>>;
+
+/// The limits of the destinations of one tenure. A destination that was not seen yet starts empty too.
+#[derive(Debug)]
+pub(crate) struct DestinationLimits {
+    start: Instant,
+    hands: Hands,
+    hasher: RandomState,
+    limits: Option<(Duration, Keyed)>,
+    /// When the next message that is sent away to wait may come back, by destination.
+    waiting: std::collections::HashMap<u64, Instant>,
+    seen: std::collections::HashSet<u64>,
+}
+
+impl DestinationLimits {
+    /// How many destinations are remembered before those that are long refilled are forgotten.
+    const KEPT: usize = 10_000;
+
+    pub(crate) fn new(rate: &Rate, start: Instant) -> Self {
+        let hands = Hands::default();
+        let limits = quota(rate, NonZeroU32::MIN)
+            .zip(rate.interval())
+            .map(|(quota, interval)| {
+                (
+                    interval,
+                    RateLimiter::hashmap_with_clock(quota, hands.clone()),
+                )
+            });
+        let (waiting, seen) = Default::default();
+        Self {
+            start,
+            hands,
+            hasher: RandomState::new(),
+            limits,
+            waiting,
+            seen,
+        }
+    }
+
+    /// Takes a permit for a destination, or says when one can be taken.
+    pub(crate) fn take(&mut self, destination: &str, now: Instant) -> Result<(), Instant> {
+        let Some((_, limiter)) = &self.limits else {
+            return Ok(());
+        };
+        let key = self.hasher.hash_one(destination);
+        if self.seen.insert(key) {
+            self.hands.set(Duration::ZERO);
+            let _ = limiter.check_key(&key);
+        }
+        self.hands.set(now.saturating_duration_since(self.start));
+        let taken = limiter.check_key(&key).map_err(|not_until| {
+            self.start
+                + not_until
+                    .earliest_possible()
+                    .duration_since(Nanos::new(0))
+                    .into()
+        });
+        if self.seen.len() > Self::KEPT {
+            limiter.retain_recent();
+            self.seen.clear();
+            self.waiting.retain(|_, at| *at > now);
+        }
+        taken
+    }
+
+    /// When a message of this destination that is sent away to wait should come back: each a permit later than the
+    /// one before it, so that they do not all come at once and are sent away again.
+    pub(crate) fn come_back(&mut self, destination: &str, earliest: Instant) -> Instant {
+        let Some((interval, _)) = &self.limits else {
+            return earliest;
+        };
+        let next = self
+            .waiting
+            .entry(self.hasher.hash_one(destination))
+            .or_insert(earliest);
+        let at = (*next).max(earliest);
+        *next = at + *interval;
+        at
+    }
+}
+
+fn quota(rate: &Rate, burst: NonZeroU32) -> Option<Quota> {
+    rate.interval()
+        .and_then(Quota::with_period)
+        .map(|quota| quota.allow_burst(burst))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(text: &str) -> Rate {
+        text.parse().unwrap()
+    }
+
+    fn burst(size: u32) -> NonZeroU32 {
+        NonZeroU32::new(size).unwrap()
+    }
+
+    /// Takes every permit that can be had until `end`, waking up `late` after each wait.
+    fn taken(limit: &AccountLimit, start: Instant, end: Duration, late: Duration) -> Vec<Duration> {
+        let mut now = start;
+        let mut taken = Vec::new();
+        while now.duration_since(start) < end {
+            match limit.take(now) {
+                Ok(()) => taken.push(now.duration_since(start)),
+                Err(at) => now = at + late,
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn a_tenure_starts_with_an_empty_bucket() {
+        let start = Instant::now();
+        let limit = AccountLimit::new(&rate("5/s"), burst(3), start);
+        let taken = taken(&limit, start, Duration::from_secs(2), Duration::ZERO);
+        assert_eq!(taken.first(), Some(&Duration::from_millis(200)));
+        assert_eq!(taken.len(), 9);
+    }
+
+    #[test]
+    fn a_quiet_time_saves_up_one_burst_and_no_more() {
+        let start = Instant::now();
+        let limit = AccountLimit::new(&rate("5/s"), burst(3), start);
+        let later = start + Duration::from_secs(60);
+        let at_once = (0..10).take_while(|_| limit.take(later).is_ok()).count();
+        assert_eq!(at_once, 3);
+    }
+
+    #[test]
+    fn late_timers_do_not_cost_rate_and_stalls_do_not_bunch() {
+        let start = Instant::now();
+        let limit = AccountLimit::new(&rate("500/s"), burst(1), start);
+        let count = taken(
+            &limit,
+            start,
+            Duration::from_secs(10),
+            Duration::from_micros(1500),
+        )
+        .len();
+        assert!(count >= 4850, "{count}");
+        let limit = AccountLimit::new(&rate("500/s"), burst(1), start);
+        assert!(limit.take(start).is_err());
+        let stalled = start + Duration::from_secs(1);
+        let at_once = (0..10).take_while(|_| limit.take(stalled).is_ok()).count();
+        assert!(at_once <= 2, "{at_once}");
+    }
+
+    #[test]
+    fn each_destination_has_its_own_limit_and_starts_empty() {
+        let start = Instant::now();
+        let mut limits = DestinationLimits::new(&rate("1/2s"), start);
+        let second = |s| start + Duration::from_secs(s);
+        assert_eq!(limits.take("a", second(1)), Err(second(2)));
+        assert_eq!(limits.take("a", second(2)), Ok(()));
+        assert_eq!(limits.take("a", second(3)), Err(second(4)));
+        assert_eq!(limits.take("b", second(3)), Ok(()));
+    }
+
+    #[test]
+    fn those_sent_away_come_back_one_permit_apart() {
+        let start = Instant::now();
+        let mut limits = DestinationLimits::new(&rate("1/2s"), start);
+        let back: Vec<_> = (0..3)
+            .map(|_| limits.come_back("a", start).duration_since(start).as_secs())
+            .collect();
+        assert_eq!(back, [0, 2, 4]);
+    }
+
+    #[test]
+    fn unlimited_is_unlimited() {
+        let now = Instant::now();
+        let limit = AccountLimit::new(&rate("unlimited"), burst(1), now);
+        assert!((0..1000).all(|_| limit.take(now).is_ok()));
+        assert!(
+            DestinationLimits::new(&rate("unlimited"), now)
+                .take("a", now)
+                .is_ok()
+        );
+    }
+}

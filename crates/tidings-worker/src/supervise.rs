@@ -1,0 +1,202 @@
+//! The lanes of this process: started, watched, reloaded, stopped.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
+
+use tidings_broker::Broker;
+use tidings_model::{Account, Config, LaneReport, LaneState, WorkerId, config::AccountConfig};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    attempt::{Caller, CallerError, Secrets},
+    fleet::Fleet,
+    follow::Memories,
+    lane::{self, LaneContext, Status},
+    metrics::LaneMetrics,
+};
+
+/// A lane whose loop has not turned for so long is not well.
+const STILL: Duration = Duration::from_secs(15);
+
+/// What every lane shares.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) me: WorkerId,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) memories: Arc<Memories>,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) secrets: Secrets,
+    pub(crate) tenures: Arc<AtomicU64>,
+}
+
+/// The lanes of this process.
+pub(crate) struct Lanes {
+    shared: Shared,
+    running: Mutex<BTreeMap<Account, Running>>,
+}
+
+struct Running {
+    config: AccountConfig,
+    status: Arc<Status>,
+    metrics: Arc<LaneMetrics>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Lanes {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self {
+            shared,
+            running: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Account, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the running lanes those of a configuration: starts new ones, stops those that are gone, and lets those
+    /// that changed go and come back. Nothing changes unless every account can be served.
+    pub(crate) async fn become_those_of(&self, config: &Config) -> Result<(), Vec<CallerError>> {
+        let (mut callers, mut errors) = (Vec::new(), Vec::new());
+        for (account, wanted) in &config.accounts {
+            if self
+                .lock()
+                .get(account)
+                .is_some_and(|running| running.config == *wanted)
+            {
+                continue;
+            }
+            match Caller::new(account, wanted, self.shared.secrets.clone()) {
+                Ok(caller) => callers.push((account.clone(), wanted.clone(), caller)),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let gone = |account: &Account| {
+            !config.accounts.contains_key(account)
+                || callers.iter().any(|(changed, ..)| changed == account)
+        };
+        let stopping = {
+            let mut running = self.lock();
+            let gone: Vec<Account> = running.keys().filter(|account| gone(account)).cloned().collect();
+            gone.iter().filter_map(|account| running.remove(account)).collect()
+        };
+        stop_all(stopping).await;
+        for (account, wanted, caller) in callers {
+            let running = self.start(&account, wanted, caller, config.drain);
+            self.lock().insert(account, running);
+        }
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        account: &Account,
+        config: AccountConfig,
+        caller: Caller,
+        drain: Duration,
+    ) -> Running {
+        let shared = self.shared.clone();
+        let status = Arc::new(Status::new(
+            account.clone(),
+            shared.me.clone(),
+            config.rate.to_string(),
+        ));
+        let metrics = Arc::new(LaneMetrics::new(account, config.rate));
+        let (stop, stopped) = watch::channel(false);
+        let context = LaneContext {
+            account: account.clone(),
+            config: config.clone(),
+            me: shared.me,
+            broker: shared.broker,
+            caller,
+            memory: shared.memories.lane(account),
+            memories: shared.memories,
+            fleet: shared.fleet,
+            metrics: metrics.clone(),
+            status: status.clone(),
+            tenures: shared.tenures,
+            drain,
+        };
+        let task = tokio::spawn(lane::run(context, stopped));
+        Running {
+            config,
+            status,
+            metrics,
+            stop,
+            task,
+        }
+    }
+
+    /// Stops every lane, in good order and all at once.
+    pub(crate) async fn stop(&self) {
+        let all = std::mem::take(&mut *self.lock());
+        stop_all(all.into_values().collect()).await;
+    }
+
+    pub(crate) fn reports(&self) -> Vec<LaneReport> {
+        self.lock()
+            .values()
+            .map(|lane| lane.status.report())
+            .collect()
+    }
+
+    /// The lanes whose loop has not turned lately, or has ended, each with why.
+    pub(crate) fn standing_still(&self) -> Vec<String> {
+        let lanes = self.lock();
+        let still = lanes
+            .iter()
+            .filter_map(|(account, lane)| match lane.status.stands_still() {
+                _ if lane.task.is_finished() => Some(format!("{account} has ended")),
+                still if still > STILL => {
+                    Some(format!("{account} stands still for {} s", still.as_secs()))
+                }
+                _ => None,
+            });
+        still.collect()
+    }
+
+    /// Sets the gauges that are read rather than counted.
+    pub(crate) fn gauge(&self) {
+        for lane in self.lock().values() {
+            let report = lane.status.report();
+            lane.metrics.state(report.state);
+            if let Some(ready) = report.ready {
+                lane.metrics.backlog(ready);
+            }
+        }
+    }
+
+    /// Looks after how much waits in each lane, for ever. Whoever owns the lane tells of it.
+    pub(crate) async fn measure(&self) {
+        loop {
+            for report in self.reports() {
+                let depth = match report.state {
+                    LaneState::Standby => None,
+                    _ => self.shared.broker.depth(&report.account).await.ok(),
+                };
+                if let Some(lane) = self.lock().get(&report.account) {
+                    lane.status.ready(depth.map(|depth| depth.ready));
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+}
+
+async fn stop_all(lanes: Vec<Running>) {
+    for lane in &lanes {
+        lane.stop.send_replace(true);
+    }
+    for lane in lanes {
+        if let Err(error) = lane.task.await {
+            tracing::error!(%error, "a lane ended badly");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! A worker from start to stop.
+
+use std::{
+    sync::{Arc, OnceLock, atomic::AtomicU64},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tidings_broker::{Broker, BrokerError, Difference, Options, Topology};
+use tidings_model::{Announcement, BrokerUrl, Config, WorkerId};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    admin::{self, Subject},
+    attempt::{CallerError, Secrets},
+    fleet::{ANNOUNCE, Fleet},
+    follow::Memories,
+    metrics,
+    supervise::{Lanes, Shared},
+    unroutable,
+};
+
+/// What a worker is started with.
+pub struct Setup {
+    /// Who it is: [`crate::worker_id`].
+    pub id: WorkerId,
+    /// What it serves.
+    pub config: Config,
+    /// Fetches secrets.
+    pub secrets: Secrets,
+    /// Whether it checks at its start that the broker has all that the contract names.
+    pub verify: bool,
+}
+
+/// How a running worker is told things.
+pub struct Stop {
+    /// Turns true when it should drain and end.
+    pub stop: watch::Receiver<bool>,
+    /// A configuration whose accounts it should serve from now on.
+    pub reload: mpsc::Receiver<Config>,
+}
+
+/// Why a worker did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The broker is there, and cannot be used.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The broker lacks what the contract names.
+    #[error("{}\ndeclare what is missing with `tidings topology apply --config FILE`", lines(.0))]
+    Topology(Vec<Difference>),
+    /// Accounts that cannot be served.
+    #[error("{}", lines(.0))]
+    Accounts(Vec<CallerError>),
+    /// The admin endpoint cannot listen.
+    #[error(
+        "the admin endpoint cannot listen on {address}: {why} (`admin` in the configuration, or TIDINGS_ADMIN)"
+    )]
+    Admin {
+        /// Where it should.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        why: std::io::Error,
+    },
+    /// Metrics cannot be collected, for instance because a worker runs in this process already.
+    #[error("metrics cannot be collected: {0}")]
+    Metrics(String),
+}
+
+fn lines<T: std::fmt::Display>(items: &[T]) -> String {
+    items
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Runs until it is told to stop, and then lets its lanes go in good order.
+///
+/// # Errors
+/// Where it cannot start: see [`WorkerError`]. A broker that is away is waited for.
+pub async fn run(setup: Setup, mut told: Stop) -> Result<(), WorkerError> {
+    let Setup {
+        id,
+        config,
+        secrets,
+        verify,
+    } = setup;
+    let metrics = metrics::install().map_err(|error| WorkerError::Metrics(error.to_string()))?;
+    let listener = admin::listen(config.admin)
+        .await
+        .map_err(|why| WorkerError::Admin {
+            address: config.admin,
+            why,
+        })?;
+    let subject = Arc::new(OnceLock::new());
+    let (ended, end) = watch::channel(false);
+    let admin = tokio::spawn(admin::serve(
+        listener,
+        subject.clone(),
+        metrics.clone(),
+        end.clone(),
+    ));
+    let upkeep = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            metrics.run_upkeep();
+        }
+    });
+    let served = serve(&id, config, secrets, verify, &subject, &mut told).await;
+    ended.send_replace(true);
+    upkeep.abort();
+    // Idle connections of whoever looks at it do not hold up the end.
+    let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
+    served
+}
+
+async fn serve(
+    id: &WorkerId,
+    config: Config,
+    secrets: Secrets,
+    verify: bool,
+    subject: &OnceLock<Subject>,
+    told: &mut Stop,
+) -> Result<(), WorkerError> {
+    let broker = tokio::select! {
+        broker = reach(id, &config) => broker?,
+        _ = told.stop.wait_for(|stop| *stop) => return Ok(()),
+    };
+    check_topology(&*broker, &config, verify).await?;
+    let shared = Shared {
+        me: id.clone(),
+        broker: broker.clone(),
+        memories: Arc::new(Memories::new(id.clone(), config.remember, Timestamp::now())),
+        fleet: Arc::new(Fleet::default()),
+        secrets,
+        tenures: Arc::new(AtomicU64::new(1)),
+    };
+    let lanes = Arc::new(Lanes::new(shared.clone()));
+    let mut background = tokio::task::JoinSet::new();
+    background.spawn({
+        let (memories, broker) = (shared.memories.clone(), broker.clone());
+        async move { memories.follow(&*broker).await }
+    });
+    background.spawn({
+        let (fleet, broker) = (shared.fleet.clone(), broker.clone());
+        async move { fleet.listen(&*broker).await }
+    });
+    background.spawn({
+        let lanes = lanes.clone();
+        async move { lanes.measure().await }
+    });
+    background.spawn(announce(
+        id.clone(),
+        broker.clone(),
+        lanes.clone(),
+        told.stop.clone(),
+    ));
+    let unroutable = tokio::spawn(unroutable::run(broker.clone(), told.stop.clone()));
+    lanes
+        .become_those_of(&config)
+        .await
+        .map_err(WorkerError::Accounts)?;
+    let connected = broker.connected();
+    let _ = subject.set(Subject {
+        lanes: lanes.clone(),
+        connected,
+    });
+    tracing::info!(worker = %id, broker = %broker.place(), lanes = config.accounts.len(), "the worker runs");
+    until_told(&lanes, &*broker, told).await;
+    tracing::info!(worker = %id, "the worker drains");
+    lanes.stop().await;
+    let _ = unroutable.await;
+    background.shutdown().await;
+    broker.close().await;
+    tracing::info!(worker = %id, "the worker has stopped");
+    Ok(())
+}
+
+async fn until_told(lanes: &Lanes, broker: &dyn Broker, told: &mut Stop) {
+    loop {
+        let config = tokio::select! {
+            _ = told.stop.wait_for(|stop| *stop) => return,
+            Some(config) = told.reload.recv() => config,
+        };
+        match reload(lanes, broker, &config).await {
+            Ok(()) => tracing::info!(
+                lanes = config.accounts.len(),
+                "the configuration was reloaded"
+            ),
+            Err(error) => {
+                tracing::error!(%error, "the configuration was not reloaded, and stays as it was")
+            }
+        }
+    }
+}
+
+async fn reload(lanes: &Lanes, broker: &dyn Broker, config: &Config) -> Result<(), WorkerError> {
+    check_topology(broker, config, true).await?;
+    lanes
+        .become_those_of(config)
+        .await
+        .map_err(WorkerError::Accounts)
+}
+
+/// Connects; a broker that is away is waited for, for ever.
+async fn reach(id: &WorkerId, config: &Config) -> Result<Arc<dyn Broker>, BrokerError> {
+    let mut wait = Duration::from_millis(250);
+    loop {
+        let options = Options {
+            prefix: config.prefix.clone(),
+            heartbeat: config.heartbeat,
+            ..Options::new(id.clone())
+        };
+        match tidings_broker::connect(&config.broker, options).await {
+            Err(error @ BrokerError::Away { .. }) => {
+                tracing::warn!(%error, "waiting for the broker")
+            }
+            reached => return reached,
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// On the embedded broker, which has no rights to keep apart, a worker declares what it needs; elsewhere it checks.
+async fn check_topology(
+    broker: &dyn Broker,
+    config: &Config,
+    verify: bool,
+) -> Result<(), WorkerError> {
+    let topology = Topology::from(config);
+    if matches!(config.broker, BrokerUrl::Sqlite(_)) {
+        return Ok(broker.apply(&topology).await?);
+    }
+    if verify {
+        let differences = broker.verify(&topology).await?;
+        if !differences.is_empty() {
+            return Err(WorkerError::Topology(differences));
+        }
+    }
+    Ok(())
+}
+
+async fn announce(
+    id: WorkerId,
+    broker: Arc<dyn Broker>,
+    lanes: Arc<Lanes>,
+    stop: watch::Receiver<bool>,
+) {
+    for sequence in 0.. {
+        let lanes = lanes.reports();
+        let announcement = Announcement {
+            worker: id.clone(),
+            sequence,
+            at: Timestamp::now(),
+            accounts: lanes.iter().map(|lane| lane.account.clone()).collect(),
+            lanes,
+            draining: *stop.borrow(),
+        };
+        if let Err(error) = broker.announce(&announcement).await {
+            tracing::debug!(%error, "not announced");
+        }
+        tokio::time::sleep(ANNOUNCE).await;
+    }
+}
