@@ -13,7 +13,7 @@ pub struct Answer {
     /// The provider's words, or what went wrong on the way; absent for what was delivered. The secret is masked, and
     /// it is at most [`tidings_model::Attempt::MAX_ERROR`] characters long.
     pub error: Option<String>,
-    /// How long the provider asks to be left alone: more than nothing, at most an hour.
+    /// How long the provider asks to be left alone, whatever the verdict: more than nothing, at most an hour.
     pub retry_after: Option<Duration>,
     /// The provider's name for the message, where it gave one.
     pub provider_message_id: Option<String>,

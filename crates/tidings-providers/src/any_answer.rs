@@ -123,7 +123,7 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
         "soon",
     ];
     let value = prop_oneof![
-        select(values).prop_map(|value| HeaderValue::from_static(value)),
+        select(values).prop_map(HeaderValue::from_static),
         vec(32_u8..=255, 0..30)
             .prop_filter_map("a header", |bytes| HeaderValue::from_bytes(&bytes).ok()),
     ];

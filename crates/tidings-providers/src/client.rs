@@ -21,6 +21,21 @@ use crate::{
 /// Makes the calls of one account, over connections of its own that are kept alive.
 ///
 /// Calls may be made side by side. Dropping the future of one ends it: what was written by then may arrive.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use tidings_model::{Config, Message, Verdict};
+/// # use tidings_providers::{Client, ClientError};
+/// # async fn example(config: &Config, message: &Message) -> Result<(), ClientError> {
+/// let account = &message.account;
+/// let client = Client::new(account, &config.accounts[account], "the secret".into())?;
+/// let answer = client.send(message, Duration::ZERO).await;
+/// if answer.verdict == Verdict::Unknown && !answer.pauses_lane {
+///     println!("nobody can say what became of {}: {:?}", message.id, answer.error);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Client {
     account: Account,
     base: Base,

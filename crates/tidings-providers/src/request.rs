@@ -5,14 +5,13 @@ use reqwest::{Method, multipart::Form};
 use serde::Serialize;
 
 /// A call as a provider wants it, without the credentials that every call of an account carries in its headers.
-#[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) url: String,
     pub(crate) content: Content,
 }
 
-#[derive(Debug)]
+/// Without `Debug`: a form of Grupo's has the secret in it.
 pub(crate) enum Content {
     None,
     Json(Vec<u8>),
