@@ -23,7 +23,7 @@ const SECRET: &str = "s3cr3t-T0ken";
 
 /// Long enough for a loaded machine; tests that wait for it to run out use [`SHORT`].
 const LONG: Duration = Duration::from_secs(30);
-const SHORT: Duration = Duration::from_millis(400);
+const SHORT: Duration = Duration::from_secs(1);
 
 fn account(provider: Provider) -> Account {
     format!("{provider}.ops").parse().unwrap()
