@@ -1,4 +1,7 @@
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
@@ -7,6 +10,9 @@ use tidings_model::{Account, MessageId, Outcome, Record, Verdicted};
 
 /// How many (id, generation) are remembered in order to tell each once. Copies of an outcome stand close together.
 const REMEMBERED: usize = 200_000;
+
+/// The clocks of broker and workers agree within a few seconds: reading begins so much earlier than what is asked for.
+const SKEW: Duration = Duration::from_secs(60);
 
 /// Which outcomes to read. By default all that the ledger keeps, up to now.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +63,7 @@ pub(crate) async fn read(
     broker: &dyn Broker,
     which: Outcomes,
 ) -> Result<impl Stream<Item = Result<Outcome, BrokerError>> + Unpin + use<>, BrokerError> {
-    let from = which.since.map_or(ReadFrom::First, ReadFrom::Since);
+    let from = which.since.map_or(ReadFrom::First, begin);
     let until = if which.follow {
         ReadUntil::Forever
     } else {
@@ -74,6 +80,12 @@ pub(crate) async fn read(
             Err(error) => vec![Err(error)],
         })
     }))
+}
+
+fn begin(since: Timestamp) -> ReadFrom {
+    since
+        .checked_sub(SKEW)
+        .map_or(ReadFrom::First, ReadFrom::Since)
 }
 
 fn ended(entry: &LedgerEntry) -> impl Iterator<Item = Outcome> + '_ {

@@ -35,13 +35,6 @@ struct Reader<R> {
     number: u64,
 }
 
-/// What reading the next line came to.
-enum Step {
-    Line(Line),
-    Blank,
-    End,
-}
-
 impl<R: Read> Reader<R> {
     fn new(input: BufReader<R>) -> Self {
         Self {
@@ -55,31 +48,31 @@ impl<R: Read> Reader<R> {
     fn run(mut self, batches: &mpsc::Sender<Vec<io::Result<Line>>>) {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         loop {
-            let mut ended = false;
-            match self.step() {
-                Ok(Step::Line(line)) => batch.push(Ok(line)),
-                Ok(Step::Blank) => {}
-                Ok(Step::End) => ended = true,
+            let more = match self.advance() {
+                Ok(more) => more,
                 Err(error) => {
+                    self.line.clear();
                     batch.push(Err(error));
-                    ended = true;
+                    false
                 }
-            }
+            };
             bytes += self.line.len();
+            batch.extend(self.parse().map(Ok));
             let must_wait = !self.input.buffer().contains(&b'\n');
-            if (ended || must_wait || bytes >= BATCH_BYTES) && !batch.is_empty() {
+            if (!more || must_wait || bytes >= BATCH_BYTES) && !batch.is_empty() {
                 bytes = 0;
                 if batches.blocking_send(mem::take(&mut batch)).is_err() {
                     return;
                 }
             }
-            if ended {
+            if !more {
                 return;
             }
         }
     }
 
-    fn step(&mut self) -> io::Result<Step> {
+    /// Reads the next line, or as much of it as a message may have. `false` at the end.
+    fn advance(&mut self) -> io::Result<bool> {
         self.line.clear();
         let cap = MAX_BODY_BYTES as u64 + 1;
         let read = self
@@ -87,27 +80,33 @@ impl<R: Read> Reader<R> {
             .by_ref()
             .take(cap)
             .read_until(b'\n', &mut self.line)?;
-        if read == 0 {
-            return Ok(Step::End);
-        }
-        self.number += 1;
-        let too_long = read > MAX_BODY_BYTES && !self.line.ends_with(b"\n");
-        if too_long {
+        self.number += u64::from(read > 0);
+        if self.is_too_long() {
             self.input.skip_until(b'\n')?;
         }
-        let text = self.line.trim_ascii();
-        if text.is_empty() {
-            return Ok(Step::Blank);
-        }
-        let draft = if too_long {
+        Ok(read > 0)
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.line.len() > MAX_BODY_BYTES && !self.line.ends_with(b"\n")
+    }
+
+    fn parse(&self) -> Option<Line> {
+        let draft = if self.is_too_long() {
             Err(format!(
                 "longer than the {MAX_BODY_BYTES} bytes that a message may have"
             ))
         } else {
+            let text = self.line.trim_ascii();
+            if text.is_empty() {
+                return None;
+            }
             Draft::parse(text).map_err(|error| words(&error))
         };
-        let number = self.number;
-        Ok(Step::Line(Line { number, draft }))
+        Some(Line {
+            number: self.number,
+            draft,
+        })
     }
 }
 

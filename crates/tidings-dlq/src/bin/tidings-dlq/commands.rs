@@ -1,0 +1,4 @@
+//! One module per verb: its arguments, and `run`.
+
+pub(crate) mod list;
+pub(crate) mod show;

@@ -1,0 +1,38 @@
+use std::sync::Arc;
+
+use clap::Args;
+use tidings_broker::{Broker, Options};
+use tidings_model::{BrokerUrl, config::Prefix};
+use uuid::Uuid;
+
+use crate::exit::Usage;
+
+/// Where the broker is. The URL is parsed here and not by clap, which would repeat a wrong one with its password.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// The broker: `sqlite:PATH`, or `amqp://user:password@host:5672/vhost` (`amqps://` for TLS)
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TIDINGS_BROKER",
+        hide_env_values = true,
+        global = true
+    )]
+    broker: Option<String>,
+    /// First word of every name on the broker
+    #[arg(long, env = "TIDINGS_PREFIX", default_value = Prefix::DEFAULT, global = true)]
+    prefix: Prefix,
+}
+
+impl Connection {
+    pub(crate) async fn open(&self) -> anyhow::Result<Arc<dyn Broker>> {
+        let missing = || Usage("no broker: give --broker URL, or set TIDINGS_BROKER".into());
+        let url: BrokerUrl = self.broker.as_deref().ok_or_else(missing)?.parse()?;
+        let name = format!("tidings-dlq-{}", Uuid::now_v7().simple());
+        let options = Options {
+            prefix: self.prefix.clone(),
+            ..Options::new(name.into())
+        };
+        Ok(tidings_broker::connect(&url, options).await?)
+    }
+}

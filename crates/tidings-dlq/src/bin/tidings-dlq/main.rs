@@ -1,0 +1,58 @@
+//! The `tidings-dlq` command: looks at the messages that ended dead.
+//!
+//! Data goes to stdout, words for people to stderr. Exit status: 0 done, 1 the work failed or part of it, 2 usage or
+//! configuration.
+
+mod commands;
+mod connection;
+mod exit;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{connection::Connection, exit::Exit};
+
+/// Looks at the messages that ended dead. Looking changes nothing.
+#[derive(Debug, Parser)]
+#[command(name = "tidings-dlq", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(commands::list::Args),
+    Show(commands::show::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let warnings = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(warnings)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    exit::code(
+        run(&cli)
+            .await
+            .unwrap_or_else(|error| Exit::from_error(&error)),
+    )
+}
+
+async fn run(cli: &Cli) -> anyhow::Result<Exit> {
+    let broker = cli.connection.open().await?;
+    let exit = match &cli.command {
+        Command::List(args) => commands::list::run(&*broker, args).await?,
+        Command::Show(args) => commands::show::run(&*broker, args).await?,
+    };
+    broker.close().await;
+    Ok(exit)
+}
