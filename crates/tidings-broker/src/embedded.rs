@@ -1,6 +1,6 @@
 //! The embedded broker: one SQLite file, which all processes of a host share.
 //!
-//! Each process has one thread that writes ([`writer`]): it takes all that waits into one transaction, so that one
+//! Each process has one thread that writes ([`pen`]): it takes all that waits into one transaction, so that one
 //! wait for the disk serves many. Readers have a connection of their own and hold up nobody. Who owns a lane is a
 //! lease with a number ([`lease`]); each lane of a process has a task that renews it and hands messages out
 //! ([`keeper`]), and settling checks the number in the transaction that writes record, effect and end ([`settle`]).
@@ -14,6 +14,7 @@ mod keeper;
 mod lease;
 mod news;
 mod pages;
+mod pen;
 mod place;
 mod publish;
 mod queue;
