@@ -10,6 +10,7 @@ mod status;
 mod tenure;
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use tidings_broker::{Broker, LaneName};
 use tidings_model::{Account, LaneState, Record, Tenure, WorkerId, config::AccountConfig};
@@ -63,19 +65,34 @@ enum End {
 /// A pause up to this long keeps what is held; a longer one lets the lane go.
 const SHORT_PAUSE: Duration = Duration::from_secs(30);
 
+/// Serves a lane until `stop` turns true. A loop that panics begins anew, with a tenure whose predecessor left no note.
+pub(crate) async fn keep_running(context: LaneContext, stop: watch::Receiver<bool>) {
+    while AssertUnwindSafe(run(&context, stop.clone()))
+        .catch_unwind()
+        .await
+        .is_err()
+    {
+        tracing::error!(account = %context.account, "the lane's loop panicked, and begins anew: please report this");
+        if let Some(place) = context.status.take_place() {
+            place.close().await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// Serves a lane until `stop` turns true.
-pub(crate) async fn run(context: LaneContext, mut stop: watch::Receiver<bool>) {
+async fn run(context: &LaneContext, mut stop: watch::Receiver<bool>) {
     let mut gate = Gate::new(context.config.account_probe);
     let mut failures = 0;
     loop {
         let place = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            place = take_a_place(&context, &mut gate) => place,
+            place = take_a_place(context, &mut gate) => place,
         };
         match place {
             Ok(serving) => {
                 failures = 0;
-                if serving.serve(&context, &mut gate, &mut stop).await == End::Stopped {
+                if serving.serve(context, &mut gate, &mut stop).await == End::Stopped {
                     return;
                 }
                 // A probe whose result was lost with the lane is made again.
@@ -106,6 +123,7 @@ async fn take_a_place(
         .broker
         .subscribe(LaneName::Account(context.account.clone()), window)
         .await?;
+    context.status.took(&lane.settle);
     Ok(Serving::new(lane, window, context))
 }
 

@@ -172,7 +172,7 @@ pub(crate) fn before_attempt(
 ) -> Option<Reason> {
     if expires.is_some_and(|expires| expires <= now) {
         Some(Reason::Expired)
-    } else if attempts.spent >= retry.max_attempts {
+    } else if attempts.spent >= retry.max_attempts && !was_duplicate(attempts) {
         Some(Reason::AttemptsExhausted)
     } else if attempts.last_verdict() == Some(Verdict::Unknown) && is_too_old(attempts, retry, now)
     {
@@ -180,6 +180,14 @@ pub(crate) fn before_attempt(
     } else {
         None
     }
+}
+
+/// The provider said that it has the message: that is settled by [`after_duplicate`], however many attempts it takes.
+fn was_duplicate(attempts: &Attempts) -> bool {
+    attempts
+        .list
+        .iter()
+        .any(|attempt| attempt.verdict == Verdict::Duplicate)
 }
 
 /// Whether retries outlast `max_age`, counted from the generation's first attempt: what only waited in a queue is

@@ -84,8 +84,14 @@ impl Lanes {
         };
         let stopping = {
             let mut running = self.lock();
-            let gone: Vec<Account> = running.keys().filter(|account| gone(account)).cloned().collect();
-            gone.iter().filter_map(|account| running.remove(account)).collect()
+            let gone: Vec<Account> = running
+                .keys()
+                .filter(|account| gone(account))
+                .cloned()
+                .collect();
+            gone.iter()
+                .filter_map(|account| running.remove(account))
+                .collect()
         };
         stop_all(stopping).await;
         for (account, wanted, caller) in callers {
@@ -124,7 +130,7 @@ impl Lanes {
             tenures: shared.tenures,
             drain,
         };
-        let task = tokio::spawn(lane::run(context, stopped));
+        let task = tokio::spawn(lane::keep_running(context, stopped));
         Running {
             config,
             status,
@@ -169,6 +175,27 @@ impl Lanes {
             lane.metrics.state(report.state);
             if let Some(ready) = report.ready {
                 lane.metrics.backlog(ready);
+            }
+        }
+    }
+
+    /// Gives up the place of every lane whose loop hangs, so that another worker can serve it. For ever.
+    pub(crate) async fn watch(&self) {
+        loop {
+            tokio::time::sleep(STILL / 3).await;
+            let hanging: Vec<_> = self
+                .lock()
+                .values()
+                .map(|lane| lane.status.clone())
+                .collect();
+            for status in hanging
+                .into_iter()
+                .filter(|status| status.stands_still() > STILL)
+            {
+                if let Some(place) = status.take_place() {
+                    tracing::error!(account = %status.report().account, "the lane's loop hangs: its place is given up");
+                    place.close().await;
+                }
             }
         }
     }

@@ -150,6 +150,10 @@ async fn serve(
         let lanes = lanes.clone();
         async move { lanes.measure().await }
     });
+    background.spawn({
+        let lanes = lanes.clone();
+        async move { lanes.watch().await }
+    });
     background.spawn(announce(
         id.clone(),
         broker.clone(),

@@ -6,10 +6,13 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use tidings_broker::LaneEvent;
 use tidings_model::{Left, MessageId, Record, Tenure};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
 
 use super::{
-    LaneContext,
+    End, LaneContext,
     job::Job,
     tenure::{Phase, Serving},
 };
@@ -47,7 +50,13 @@ impl Serving {
 
     /// A lost lane: calls in flight may finish, and their decisions reach the ledger when the broker is back; then
     /// the note is written, before this worker takes a place at the lane again.
-    pub(super) async fn lose(mut self, context: &LaneContext, gate: &mut Gate, why: &str) {
+    pub(super) async fn lose(
+        mut self,
+        context: &LaneContext,
+        gate: &mut Gate,
+        stop: &mut watch::Receiver<bool>,
+        why: &str,
+    ) -> End {
         tracing::warn!(account = %context.account, why, "the lane is lost");
         self.leave_what_waits();
         self.finish_calls(Instant::now() + LOST, context, gate)
@@ -56,11 +65,14 @@ impl Serving {
         self.leave_everything();
         self.lane.settle.close().await;
         self.drop_events();
-        let Some(note) = note else { return };
-        while let Err(error) = context.broker.append(vec![note.clone()]).await {
-            tracing::debug!(account = %context.account, %error, "the lost lane's note waits for the broker");
-            context.status.turn();
-            tokio::time::sleep(Duration::from_millis(250)).await;
+        let Some(note) = note else { return End::Again };
+        tokio::select! {
+            () = write_until_confirmed(context, note) => End::Again,
+            // One that stops has as long as any other to do so in good order, and no longer.
+            () = async {
+                let _ = stop.wait_for(|stop| *stop).await;
+                tokio::time::sleep(context.drain).await;
+            } => End::Stopped,
         }
     }
 
@@ -151,5 +163,13 @@ impl Serving {
                 delivery.leave();
             }
         }
+    }
+}
+
+async fn write_until_confirmed(context: &LaneContext, note: Record) {
+    while let Err(error) = context.broker.append(vec![note.clone()]).await {
+        tracing::debug!(account = %context.account, %error, "the lost lane's note waits for the broker");
+        context.status.turn();
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }

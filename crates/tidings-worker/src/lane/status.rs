@@ -1,9 +1,10 @@
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
 use jiff::Timestamp;
+use tidings_broker::Settle;
 use tidings_model::{Account, LaneReport, LaneState, WorkerId};
 use tokio::time::Instant;
 
@@ -12,6 +13,8 @@ use tokio::time::Instant;
 pub(crate) struct Status {
     report: Mutex<LaneReport>,
     began: Instant,
+    /// The place that the lane has at its queue, for the watchdog.
+    place: Mutex<Option<Arc<dyn Settle>>>,
     /// Milliseconds after `began` at which the lane's loop turned last.
     turned: AtomicU64,
 }
@@ -31,6 +34,7 @@ impl Status {
         Self {
             report: Mutex::new(report),
             began: Instant::now(),
+            place: Mutex::new(None),
             turned: AtomicU64::new(0),
         }
     }
@@ -77,6 +81,18 @@ impl Status {
     pub(crate) fn stands_still(&self) -> std::time::Duration {
         let turned = std::time::Duration::from_millis(self.turned.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(turned)
+    }
+
+    pub(crate) fn took(&self, place: &Arc<dyn Settle>) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place.clone());
+    }
+
+    /// The place of a lane whose loop hangs, so that it can be given up from outside.
+    pub(crate) fn take_place(&self) -> Option<Arc<dyn Settle>> {
+        self.place
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     pub(crate) fn report(&self) -> LaneReport {

@@ -112,19 +112,16 @@ impl Serving {
             match self.turn(stop, &mut clock).await {
                 Turned::Lane(Some(event)) => {
                     if let Some(why) = self.on_event(event, context) {
-                        self.lose(context, gate, &why).await;
-                        return End::Again;
+                        return self.lose(context, gate, stop, &why).await;
                     }
                 }
                 Turned::Lane(None) => {
-                    self.lose(context, gate, "its deliveries ended").await;
-                    return End::Again;
+                    return self.lose(context, gate, stop, "its deliveries ended").await;
                 }
                 Turned::Call(ended) => self.on_call(ended, context, gate),
                 Turned::Opened(Ok(inheritance)) => self.opened(inheritance, context, gate),
                 Turned::Opened(Err(error)) => {
-                    self.lose(context, gate, &error.to_string()).await;
-                    return End::Again;
+                    return self.lose(context, gate, stop, &error.to_string()).await;
                 }
                 Turned::Time => {}
                 Turned::Stop => {
