@@ -1,0 +1,382 @@
+//! What Tidings remembers of a message, as AMQP headers. Whatever comes in may be garbage.
+//!
+//! Headers are always built anew from [`Headers`]: nothing that was received is passed on, least of all `x-death`,
+//! which makes 3.x drop a message silently.
+
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable, ShortString},
+};
+use serde::Serialize;
+use tidings_model::{Attempt, Attempts, Headers, LetterHead, MessageId, WorkerId};
+
+use crate::EntryKind;
+
+/// The `type` of a message.
+const MESSAGE: &str = "tidings.message.v1";
+/// The `type` of a dead letter.
+const LETTER: &str = "tidings.letter.v1";
+
+const GENERATION: &str = "tidings-generation";
+const TURN: &str = "tidings-turn";
+const ATTEMPTS: &str = "tidings-attempts";
+const DUE: &str = "tidings-due";
+const MAYBE_DELIVERED: &str = "tidings-maybe-delivered";
+const CONSENT: &str = "tidings-consent";
+const AGAIN: &str = "tidings-again";
+const TRACEPARENT: &str = "traceparent";
+const LETTER_HEAD: &str = "tidings-letter";
+const WRITER: &str = "tidings-writer";
+const KIND: &str = "tidings-kind";
+
+/// The most JSON that goes into one header: all headers share one frame of 128 KiB.
+const MAX_JSON: usize = 60_000;
+/// W3C's traceparent has 55 characters; what is far longer is none.
+const MAX_TRACEPARENT: usize = 256;
+
+/// Properties of what is to outlive a broker's restart.
+pub(super) fn persistent() -> BasicProperties {
+    BasicProperties::default().with_delivery_mode(2)
+}
+
+/// A message's properties.
+pub(super) fn message(id: Option<&MessageId>, headers: &Headers) -> BasicProperties {
+    let properties = persistent()
+        .with_content_type("application/json".into())
+        .with_type(MESSAGE.into())
+        .with_headers(table(headers));
+    match id {
+        Some(id) => properties.with_message_id(id.as_str().into()),
+        None => properties,
+    }
+}
+
+/// A dead letter's properties.
+pub(super) fn letter(head: &LetterHead) -> BasicProperties {
+    let json = fitting(head, |head| &mut head.attempts);
+    let mut headers = FieldTable::default();
+    headers.insert(LETTER_HEAD.into(), AMQPValue::LongString(json.into()));
+    let properties = persistent()
+        .with_content_type("application/json".into())
+        .with_type(LETTER.into())
+        .with_headers(headers);
+    match &head.id {
+        Some(id) => properties.with_message_id(id.as_str().into()),
+        None => properties,
+    }
+}
+
+/// A dead letter's head, where these are a dead letter's properties.
+pub(super) fn letter_head(properties: &BasicProperties) -> Option<LetterHead> {
+    let kind = properties.kind().as_ref().map(ShortString::as_str);
+    if kind != Some(LETTER) {
+        return None;
+    }
+    let json = header(properties, LETTER_HEAD).and_then(text)?;
+    serde_json::from_str(json).ok()
+}
+
+/// An entry of the ledger's properties.
+pub(super) fn entry(writer: &WorkerId, kind: EntryKind) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    headers.insert(WRITER.into(), AMQPValue::LongString(writer.as_str().into()));
+    headers.insert(KIND.into(), AMQPValue::LongString(word(kind).into()));
+    persistent()
+        .with_content_type("application/x-ndjson".into())
+        .with_headers(headers)
+}
+
+/// Who wrote an entry of the ledger, and what it holds; `None` for what is no entry.
+pub(super) fn entry_of(properties: &BasicProperties) -> Option<(Option<WorkerId>, EntryKind)> {
+    let kind = header(properties, KIND).and_then(text)?;
+    let kind = [EntryKind::Decisions, EntryKind::Tenures]
+        .into_iter()
+        .find(|known| word(*known) == kind)?;
+    let writer = header(properties, WRITER).and_then(text);
+    Some((writer.map(WorkerId::from), kind))
+}
+
+fn word(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::Decisions => "decisions",
+        EntryKind::Tenures => "tenures",
+    }
+}
+
+fn table(headers: &Headers) -> FieldTable {
+    let mut table = FieldTable::default();
+    let mut insert = |name: &str, value| {
+        table.insert(name.into(), value);
+    };
+    if headers.generation != 0 {
+        insert(
+            GENERATION,
+            AMQPValue::LongLongInt(headers.generation.into()),
+        );
+    }
+    if headers.turn != 0 {
+        insert(TURN, AMQPValue::LongLongInt(headers.turn.into()));
+    }
+    if headers.attempts != Attempts::default() {
+        let json = fitting(&headers.attempts, |attempts| &mut attempts.list);
+        insert(ATTEMPTS, AMQPValue::LongString(json.into()));
+    }
+    if let Some(due) = headers.due {
+        insert(DUE, AMQPValue::LongString(due.to_string().into()));
+    }
+    let flags = [
+        (MAYBE_DELIVERED, headers.maybe_delivered),
+        (CONSENT, headers.consent),
+        (AGAIN, headers.again),
+    ];
+    for (name, set) in flags {
+        if set {
+            insert(name, AMQPValue::Boolean(true));
+        }
+    }
+    let traceparent = headers.traceparent.as_ref();
+    if let Some(trace) = traceparent.filter(|trace| trace.len() <= MAX_TRACEPARENT) {
+        insert(TRACEPARENT, AMQPValue::LongString(trace.as_str().into()));
+    }
+    table
+}
+
+/// What Tidings remembers, from any client's headers: what is not understood is at its default.
+pub(super) fn headers(properties: &BasicProperties) -> Headers {
+    let mut headers = Headers::default();
+    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
+        let understood = match name.as_str() {
+            GENERATION => set(&mut headers.generation, count(value)),
+            TURN => set(&mut headers.turn, count(value)),
+            ATTEMPTS => set(&mut headers.attempts, attempts(value)),
+            DUE => set(
+                &mut headers.due,
+                text(value)
+                    .map(|text| text.parse().ok())
+                    .filter(Option::is_some),
+            ),
+            MAYBE_DELIVERED => set(&mut headers.maybe_delivered, truth(value)),
+            CONSENT => set(&mut headers.consent, truth(value)),
+            AGAIN => set(&mut headers.again, truth(value)),
+            TRACEPARENT => set(&mut headers.traceparent, traceparent(value).map(Some)),
+            _ => true,
+        };
+        if !understood {
+            tracing::warn!(header = %name, message = ?properties.message_id(), "a header is not understood, and taken for absent");
+        }
+    }
+    headers
+}
+
+fn set<T>(field: &mut T, value: Option<T>) -> bool {
+    let understood = value.is_some();
+    if let Some(value) = value {
+        *field = value;
+    }
+    understood
+}
+
+/// How often a quorum queue handed a message out before. `x-delivery-count` leaves out what 4.3 does not count as a
+/// failure; `x-acquired-count`, where there is one, has it all.
+pub(super) fn returns(properties: &BasicProperties) -> u32 {
+    let counted = |name| header(properties, name).and_then(count).unwrap_or(0);
+    counted("x-delivery-count").max(counted("x-acquired-count"))
+}
+
+pub(super) fn header<'p>(properties: &'p BasicProperties, name: &str) -> Option<&'p AMQPValue> {
+    properties.headers().as_ref()?.inner().get(name)
+}
+
+fn attempts(value: &AMQPValue) -> Option<Attempts> {
+    let mut attempts: Attempts = serde_json::from_str(text(value)?).ok()?;
+    let beyond = attempts.list.len().saturating_sub(Attempts::KEPT);
+    attempts.list.drain(..beyond);
+    Some(attempts)
+}
+
+fn traceparent(value: &AMQPValue) -> Option<String> {
+    let text = text(value).filter(|text| text.len() <= MAX_TRACEPARENT)?;
+    Some(text.to_owned())
+}
+
+/// A whole number of any AMQP type.
+pub(super) fn integer(value: &AMQPValue) -> Option<i64> {
+    match value {
+        AMQPValue::ShortShortInt(n) => Some((*n).into()),
+        AMQPValue::ShortShortUInt(n) => Some((*n).into()),
+        AMQPValue::ShortInt(n) => Some((*n).into()),
+        AMQPValue::ShortUInt(n) => Some((*n).into()),
+        AMQPValue::LongInt(n) => Some((*n).into()),
+        AMQPValue::LongUInt(n) => Some((*n).into()),
+        AMQPValue::LongLongInt(n) => Some(*n),
+        AMQPValue::Timestamp(n) => i64::try_from(*n).ok(),
+        _ => text(value)?.parse().ok(),
+    }
+}
+
+fn count(value: &AMQPValue) -> Option<u32> {
+    integer(value).and_then(|n| u32::try_from(n).ok())
+}
+
+fn truth(value: &AMQPValue) -> Option<bool> {
+    match value {
+        AMQPValue::Boolean(truth) => Some(*truth),
+        _ => match text(value) {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => integer(value).map(|n| n != 0),
+        },
+    }
+}
+
+pub(super) fn text(value: &AMQPValue) -> Option<&str> {
+    match value {
+        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
+        AMQPValue::ShortString(text) => Some(text.as_str()),
+        AMQPValue::ByteArray(bytes) => std::str::from_utf8(bytes.as_slice()).ok(),
+        _ => None,
+    }
+}
+
+/// JSON of at most [`MAX_JSON`] bytes: the providers' words are cut further where it would be longer, and the
+/// attempts left out where even that is not enough.
+fn fitting<T: Serialize + Clone>(value: &T, attempts: fn(&mut T) -> &mut Vec<Attempt>) -> Vec<u8> {
+    let mut json = serde_json::to_vec(value).unwrap_or_default();
+    if json.len() <= MAX_JSON {
+        return json;
+    }
+    let mut value = value.clone();
+    for keep in [250, 100, 25, 0] {
+        for attempt in attempts(&mut value) {
+            attempt.error = attempt
+                .error
+                .take()
+                .map(|words| words.chars().take(keep).collect());
+        }
+        json = serde_json::to_vec(&value).unwrap_or_default();
+        if json.len() <= MAX_JSON {
+            return json;
+        }
+    }
+    attempts(&mut value).clear();
+    serde_json::to_vec(&value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_model::{Reason, Verdict};
+
+    use super::*;
+
+    fn attempt(error: String) -> Attempt {
+        Attempt {
+            at: "2026-01-01T00:00:00.5Z".parse().unwrap(),
+            verdict: Verdict::Unknown,
+            status: Some(503),
+            error: Some(error),
+            took_ms: 3,
+            worker: "w".into(),
+        }
+    }
+
+    fn full() -> Headers {
+        let mut attempts = Attempts::default();
+        attempts.push(attempt("busy \"now\"".into()));
+        Headers {
+            generation: 2,
+            turn: 7,
+            attempts,
+            due: Some("2026-01-01T00:00:00.123456789Z".parse().unwrap()),
+            maybe_delivered: true,
+            consent: true,
+            again: true,
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        }
+    }
+
+    #[test]
+    fn headers_come_back_as_they_were() {
+        for headers in [Headers::default(), full()] {
+            let id = "a".parse().unwrap();
+            assert_eq!(super::headers(&message(Some(&id), &headers)), headers);
+        }
+        assert!(table(&Headers::default()).inner().is_empty());
+    }
+
+    #[test]
+    fn garbage_is_taken_for_absent_and_numbers_of_every_type_are_read() {
+        let mut table = FieldTable::default();
+        table.insert(GENERATION.into(), AMQPValue::LongLongInt(-1));
+        table.insert(TURN.into(), AMQPValue::ShortShortUInt(9));
+        table.insert(ATTEMPTS.into(), AMQPValue::LongString("{".into()));
+        table.insert(DUE.into(), AMQPValue::LongString("soon".into()));
+        table.insert(CONSENT.into(), AMQPValue::Double(1.0));
+        table.insert(AGAIN.into(), AMQPValue::LongString("true".into()));
+        table.insert(
+            TRACEPARENT.into(),
+            AMQPValue::LongString("x".repeat(300).into()),
+        );
+        table.insert(
+            MAYBE_DELIVERED.into(),
+            AMQPValue::LongString(vec![0xff].into()),
+        );
+        let read = headers(&BasicProperties::default().with_headers(table));
+        let wanted = Headers {
+            turn: 9,
+            again: true,
+            ..Headers::default()
+        };
+        assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn the_longest_history_fits_a_header() {
+        let mut headers = Headers::default();
+        for _ in 0..30 {
+            headers
+                .attempts
+                .push(attempt("\u{1f4a9}\"\\".repeat(Attempt::MAX_ERROR)));
+        }
+        let properties = message(None, &headers);
+        let json = text(header(&properties, ATTEMPTS).unwrap()).unwrap();
+        assert!(json.len() <= MAX_JSON, "{}", json.len());
+        let read = super::headers(&properties);
+        assert_eq!(read.attempts.list.len(), Attempts::KEPT);
+        assert_eq!(read.attempts.spent, 30);
+    }
+
+    #[test]
+    fn a_letters_head_comes_back_whatever_its_size() {
+        let head = LetterHead {
+            id: Some("a".parse().unwrap()),
+            account: Some("groupme.ops".parse().unwrap()),
+            reason: Reason::Rejected,
+            attempts: vec![attempt("no".into())],
+            dead_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            generation: 1,
+            maybe_delivered: true,
+        };
+        assert_eq!(letter_head(&letter(&head)), Some(head.clone()));
+        let mut worker = attempt("no".into());
+        worker.worker = "w".repeat(100_000).into();
+        let long = LetterHead {
+            attempts: vec![worker],
+            ..head
+        };
+        assert!(letter_head(&letter(&long)).unwrap().attempts.is_empty());
+        assert_eq!(letter_head(&message(None, &full())), None);
+    }
+
+    #[test]
+    fn the_larger_count_says_how_often_a_message_was_handed_out() {
+        let mut table = FieldTable::default();
+        assert_eq!(returns(&BasicProperties::default()), 0);
+        table.insert("x-delivery-count".into(), AMQPValue::LongLongInt(3));
+        assert_eq!(
+            returns(&BasicProperties::default().with_headers(table.clone())),
+            3
+        );
+        table.insert("x-acquired-count".into(), AMQPValue::LongLongInt(5));
+        assert_eq!(returns(&BasicProperties::default().with_headers(table)), 5);
+    }
+}

@@ -1,0 +1,266 @@
+//! One stay at the broker: two connections, and what publishes over them. A session ends as a whole, and another
+//! follows it.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties, Event,
+    options::{BasicPublishOptions, QueueDeclareOptions},
+    types::{FieldTable, ShortString},
+    uri::AMQPUri,
+};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{names::Names, place::Place, publisher::Publisher};
+use crate::{BrokerError, Fence};
+
+/// How long one attempt to connect may take.
+const CONNECTING: Duration = Duration::from_secs(10);
+/// How often a connection is looked at, should it end without a word.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long an orderly end may take: a blocked connection never answers.
+const CLOSING: Duration = Duration::from_secs(2);
+/// Best-effort messages that wait for the socket; more are dropped.
+const BEST_EFFORT: usize = 1024;
+
+/// Where to connect, and as whom.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) uri: AMQPUri,
+    pub(super) place: Place,
+    pub(super) names: Names,
+    pub(super) name: String,
+    pub(super) fence: Fence,
+}
+
+/// See above. Publishing has a connection of its own: under an alarm the broker stops reading from it, and acks must
+/// not wait for that.
+pub(super) struct Session {
+    pub(super) place: Place,
+    pub(super) names: Names,
+    publishing: Arc<Connection>,
+    consuming: Arc<Connection>,
+    /// Messages of producers.
+    pub(super) messages: Publisher,
+    /// What follows from decisions: copies and dead letters.
+    pub(super) effects: Publisher,
+    /// The ledger, and the beat.
+    pub(super) ledger: Publisher,
+    best_effort: mpsc::Sender<BestEffort>,
+    /// Why the broker takes no messages at the moment.
+    pub(super) blocked: watch::Receiver<Option<String>>,
+    /// Set when either connection is lost.
+    pub(super) lost: CancellationToken,
+    why: Arc<OnceLock<String>>,
+    looking: Mutex<Option<Channel>>,
+}
+
+/// Something that is published and forgotten.
+pub(super) struct BestEffort {
+    pub(super) exchange: ShortString,
+    pub(super) key: ShortString,
+    pub(super) body: Bytes,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(super) async fn open(target: &Target) -> Result<Self, BrokerError> {
+        let publishing = Arc::new(connect(target, "publishing").await?);
+        let consuming = Arc::new(connect(target, "consuming").await?);
+        let (lost, why) = (CancellationToken::new(), Arc::new(OnceLock::new()));
+        let blocked = watch_over([publishing.clone(), consuming.clone()], lost.clone(), why.clone());
+        let publisher = || Publisher::start(publishing.clone(), lost.clone(), target.fence.clone());
+        Ok(Self {
+            place: target.place.clone(),
+            names: target.names.clone(),
+            messages: publisher(),
+            effects: publisher(),
+            ledger: publisher(),
+            best_effort: best_effort(publishing.clone(), lost.clone()),
+            publishing,
+            consuming,
+            blocked,
+            lost,
+            why,
+            looking: Mutex::new(None),
+        })
+    }
+
+    /// Why the session ended.
+    pub(super) fn why_lost(&self) -> String {
+        self.why
+            .get()
+            .cloned()
+            .unwrap_or_else(|| "the connection is closed".into())
+    }
+
+    pub(super) fn away(&self) -> BrokerError {
+        self.place.away(self.why_lost())
+    }
+
+    /// Publishes without waiting for anything. What does not fit is dropped.
+    pub(super) fn try_publish(&self, message: BestEffort) {
+        if self.best_effort.try_send(message).is_err() {
+            tracing::debug!("a best-effort message was dropped: the connection is slow or gone");
+        }
+    }
+
+    /// A channel for consuming and asking.
+    pub(super) async fn channel(&self) -> Result<Channel, BrokerError> {
+        tokio::select! {
+            biased;
+            () = self.lost.cancelled() => Err(self.away()),
+            opened = self.consuming.create_channel() => {
+                opened.map_err(|error| self.place.error("to open a channel", &error))
+            }
+        }
+    }
+
+    /// How many messages are ready in a queue.
+    pub(super) async fn ready(&self, queue: &ShortString) -> Result<u64, BrokerError> {
+        let mut looking = self.looking.lock().await;
+        let channel = match looking
+            .take()
+            .filter(|channel| channel.status().connected())
+        {
+            Some(channel) => channel,
+            None => self.channel().await?,
+        };
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..Default::default()
+        };
+        let asking = channel.queue_declare(queue.clone(), options, FieldTable::default());
+        let asked = tokio::select! {
+            biased;
+            () = self.lost.cancelled() => return Err(self.away()),
+            asked = asking => asked,
+        };
+        let declared = asked.map_err(|error| self.place.queue_error(queue, &error))?;
+        *looking = Some(channel);
+        Ok(declared.message_count().into())
+    }
+
+    /// Lets go of both connections.
+    pub(super) async fn close(&self) {
+        self.lost.cancel();
+        let close = |connection: Arc<Connection>| async move {
+            let closing = connection.close(200, "OK".into());
+            let _ = tokio::time::timeout(CLOSING, closing).await;
+        };
+        tokio::join!(
+            close(self.consuming.clone()),
+            close(self.publishing.clone())
+        );
+    }
+}
+
+async fn connect(target: &Target, what: &str) -> Result<Connection, BrokerError> {
+    let name = format!("{} ({what})", target.name);
+    let properties = ConnectionProperties::default()
+        .with_connection_name(name.into())
+        .with_client_property("product".into(), "Tidings".into())
+        .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
+    let connecting = Connection::connect_uri(target.uri.clone(), properties);
+    match tokio::time::timeout(CONNECTING, connecting).await {
+        Err(_) => Err(target
+            .place
+            .away(format!("no answer within {CONNECTING:?}"))),
+        Ok(connected) => connected.map_err(|error| target.place.error("the connection", &error)),
+    }
+}
+
+/// Notices when a connection is lost or blocked.
+fn watch_over(
+    [publishing, consuming]: [Arc<Connection>; 2],
+    lost: CancellationToken,
+    why: Arc<OnceLock<String>>,
+) -> watch::Receiver<Option<String>> {
+    let (blocked, receiver) = watch::channel(None);
+    tokio::spawn(async move {
+        // An event stream that ended says nothing more; the look at the status goes on.
+        let publishings = publishing.events_listener().chain(stream::pending());
+        let consumings = consuming.events_listener().chain(stream::pending());
+        let mut events = std::pin::pin!(stream::select(publishings, consumings));
+        let statuses = [publishing.status(), consuming.status()];
+        let mut look = tokio::time::interval(LOOK);
+        let mut last_error = None;
+        loop {
+            let event = tokio::select! {
+                () = lost.cancelled() => return,
+                event = events.next() => event,
+                _ = look.tick() => None,
+            };
+            match event {
+                Some(Event::ConnectionBlocked(reason)) => {
+                    tracing::warn!(%reason, "the broker takes no messages at the moment");
+                    blocked.send_replace(Some(reason));
+                }
+                Some(Event::ConnectionUnblocked) => {
+                    tracing::info!("the broker takes messages again");
+                    blocked.send_replace(None);
+                }
+                // Errors of a channel come here too, so only the status tells.
+                Some(Event::Error(error)) => last_error = Some(error.to_string()),
+                _ => {}
+            }
+            if !statuses.iter().all(|status| status.connected()) {
+                let _ = why
+                    .set(last_error.unwrap_or_else(|| "the broker closed the connection".into()));
+                lost.cancel();
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// A channel without confirms: nothing here may hold up a lane.
+fn best_effort(connection: Arc<Connection>, lost: CancellationToken) -> mpsc::Sender<BestEffort> {
+    let (sender, mut messages) = mpsc::channel::<BestEffort>(BEST_EFFORT);
+    tokio::spawn(async move {
+        let mut open: Option<Channel> = None;
+        while let Some(message) = messages.recv().await {
+            let publishing = async {
+                let channel = match open.take().filter(|channel| channel.status().connected()) {
+                    Some(channel) => channel,
+                    None => connection.create_channel().await?,
+                };
+                let BestEffort {
+                    exchange,
+                    key,
+                    body,
+                } = message;
+                let properties =
+                    BasicProperties::default().with_content_type("application/json".into());
+                let options = BasicPublishOptions::default();
+                channel
+                    .basic_publish(exchange, key, options, &body, properties)
+                    .await?;
+                Ok::<_, lapin::Error>(channel)
+            };
+            tokio::select! {
+                biased;
+                () = lost.cancelled() => return,
+                published = publishing => match published {
+                    Ok(channel) => open = Some(channel),
+                    Err(error) => tracing::warn!(%error, "a best-effort message was not published"),
+                },
+            }
+        }
+    });
+    sender
+}

@@ -1,0 +1,301 @@
+//! Reading a stream: the ledger, or the dead letters. Any number of readers, from any point; reading changes nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt, stream};
+use lapin::{
+    Channel, Consumer,
+    message::Delivery,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
+    types::{AMQPValue, FieldTable, ShortString},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
+
+use super::{codec, link::Link, session::Session};
+use crate::{BrokerError, Position, ReadFrom, ReadUntil};
+
+/// How long a reader looks for the end of a stream that is being written.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long nothing must come for the newest chunk to have been read: the broker sends a chunk in one go.
+const QUIET: Duration = Duration::from_millis(100);
+/// How long the first entry of a stream that has some may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the first entry since a point in time may take, when there may be none.
+const SINCE: Duration = Duration::from_secs(1);
+
+/// Which stream, and how much of it may be in memory.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) queue: ShortString,
+    pub(super) prefetch: u16,
+}
+
+/// Opens a stream for reading; each entry goes through `decode`, and what it does not know is passed over.
+pub(super) async fn read<T: Send + 'static>(
+    link: Link,
+    source: Source,
+    from: ReadFrom,
+    until: ReadUntil,
+    decode: fn(Position, Delivery) -> Option<T>,
+) -> Result<impl Stream<Item = Result<T, BrokerError>> + use<T>, BrokerError> {
+    let session = link.session()?;
+    let (from, last) = match (from, until) {
+        (ReadFrom::Next, _) | (_, ReadUntil::Now) => {
+            let end = end(&session, &source).await?;
+            (
+                if from == ReadFrom::Next {
+                    behind(end)
+                } else {
+                    from
+                },
+                Some(end),
+            )
+        }
+        _ => (from, None),
+    };
+    let last = match until {
+        ReadUntil::Now => Last::At(last.flatten()),
+        ReadUntil::Forever => Last::Never,
+    };
+    let (entries, receiver) = mpsc::channel(usize::from(source.prefetch).div_ceil(4));
+    if !last.reached_before(from) {
+        let open = Attached::new(&session, &source, offset(from)).await?;
+        let reader = Reader {
+            link,
+            source,
+            from,
+            last,
+            entries,
+            decode,
+        };
+        tokio::spawn(reader.run(session, open));
+    }
+    Ok(stream::unfold(receiver, |mut receiver| async move {
+        Some((receiver.recv().await?, receiver))
+    }))
+}
+
+/// Where to stop.
+#[derive(Debug, Clone, Copy)]
+enum Last {
+    Never,
+    /// At this position; the stream was empty where there is none.
+    At(Option<Position>),
+}
+
+impl Last {
+    fn reached_before(self, from: ReadFrom) -> bool {
+        match (self, from) {
+            (Self::Never, _) => false,
+            (Self::At(None), _) | (_, ReadFrom::Next) => true,
+            (Self::At(Some(last)), ReadFrom::After(position)) => position >= last,
+            (Self::At(_), _) => false,
+        }
+    }
+
+    fn reached(self, position: Position) -> bool {
+        matches!(self, Self::At(Some(last)) if position >= last)
+    }
+}
+
+fn behind(end: Option<Position>) -> ReadFrom {
+    end.map_or(ReadFrom::First, ReadFrom::After)
+}
+
+fn offset(from: ReadFrom) -> AMQPValue {
+    match from {
+        ReadFrom::First => AMQPValue::LongString("first".into()),
+        ReadFrom::Next => AMQPValue::LongString("next".into()),
+        ReadFrom::After(Position(position)) => {
+            AMQPValue::LongLongInt(i64::try_from(position.saturating_add(1)).unwrap_or(i64::MAX))
+        }
+        ReadFrom::Since(since) => {
+            AMQPValue::Timestamp(u64::try_from(since.as_second()).unwrap_or_default())
+        }
+    }
+}
+
+/// Where a stream ends at the moment; `None` where it is empty.
+///
+/// A consumer at `last` gets the newest chunk, which the broker sends as a whole, and then whatever is written while
+/// it looks.
+async fn end(session: &Session, source: &Source) -> Result<Option<Position>, BrokerError> {
+    if session.ready(&source.queue).await? == 0 {
+        return Ok(None);
+    }
+    let mut newest = Attached::new(session, source, AMQPValue::LongString("last".into())).await?;
+    let mut end = None;
+    let looking = Instant::now();
+    let mut patience = looking + PATIENCE;
+    while let Ok(next) = timeout_at(patience, newest.next()).await {
+        let (position, _) = next.map_err(|error| session.place.error("to read", &error))?;
+        end = Some(position);
+        patience = (Instant::now() + QUIET).min(looking + LOOK.max(QUIET));
+    }
+    newest.close().await;
+    Ok(end)
+}
+
+/// A consumer at a stream.
+struct Attached {
+    channel: Channel,
+    consumer: Consumer,
+    prefetch: u16,
+    unacknowledged: u16,
+}
+
+impl Attached {
+    async fn new(
+        session: &Session,
+        source: &Source,
+        offset: AMQPValue,
+    ) -> Result<Self, BrokerError> {
+        let channel = session.channel().await?;
+        let attaching = async {
+            let refused = |error| session.place.queue_error(&source.queue, &error);
+            let per_consumer = BasicQosOptions { global: false };
+            channel
+                .basic_qos(source.prefetch, per_consumer)
+                .await
+                .map_err(refused)?;
+            let mut arguments = FieldTable::default();
+            arguments.insert("x-stream-offset".into(), offset);
+            let options = BasicConsumeOptions::default();
+            let consuming =
+                channel.basic_consume(source.queue.clone(), "".into(), options, arguments);
+            consuming.await.map_err(refused)
+        };
+        let consumer = tokio::select! {
+            biased;
+            () = session.lost.cancelled() => return Err(session.away()),
+            consumer = attaching => consumer?,
+        };
+        Ok(Self {
+            channel,
+            consumer,
+            prefetch: source.prefetch,
+            unacknowledged: 0,
+        })
+    }
+
+    /// The next entry. It is acknowledged, which only asks for more: a stream forgets nothing by it.
+    async fn next(&mut self) -> lapin::Result<(Position, Delivery)> {
+        loop {
+            let Some(delivery) = self.consumer.next().await else {
+                return Err(lapin::ErrorKind::InvalidChannelState(
+                    lapin::ChannelState::Closed,
+                    "the broker ended the subscription",
+                )
+                .into());
+            };
+            let delivery = delivery?;
+            self.unacknowledged += 1;
+            if self.unacknowledged >= self.prefetch.div_ceil(4) {
+                self.unacknowledged = 0;
+                let options = BasicAckOptions { multiple: true };
+                self.channel
+                    .basic_ack(delivery.delivery_tag, options)
+                    .await?;
+            }
+            let offset = codec::header(&delivery.properties, "x-stream-offset");
+            let position = offset
+                .and_then(codec::integer)
+                .and_then(|offset| u64::try_from(offset).ok());
+            if let Some(position) = position {
+                return Ok((Position(position), delivery));
+            }
+        }
+    }
+
+    async fn close(self) {
+        let _ = self.channel.close(200, "OK".into()).await;
+    }
+}
+
+/// The task that reads on, over one session after another.
+struct Reader<T> {
+    link: Link,
+    source: Source,
+    from: ReadFrom,
+    last: Last,
+    entries: mpsc::Sender<Result<T, BrokerError>>,
+    decode: fn(Position, Delivery) -> Option<T>,
+}
+
+impl<T: Send + 'static> Reader<T> {
+    async fn run(mut self, mut session: Arc<Session>, mut open: Attached) {
+        let entries = self.entries.clone();
+        loop {
+            let error = tokio::select! {
+                biased;
+                () = session.lost.cancelled() => session.away(),
+                () = entries.closed() => return open.close().await,
+                read = self.read_on(&mut open) => match read {
+                    Ok(()) => return open.close().await,
+                    Err(error) => session.place.error("to read", &error),
+                },
+            };
+            if matches!(self.last, Last::At(_)) {
+                let _ = self.entries.send(Err(error)).await;
+                return;
+            }
+            tracing::debug!(queue = %self.source.queue, %error, "reading breaks off, and goes on later");
+            let Some(again) = self.attach_again().await else {
+                return;
+            };
+            (session, open) = again;
+        }
+    }
+
+    /// Reads until the end, or until nobody listens any more.
+    async fn read_on(&mut self, open: &mut Attached) -> lapin::Result<()> {
+        loop {
+            let next = match (self.last, self.from) {
+                // Nothing may have been written since then.
+                (Last::At(_), ReadFrom::Since(_)) => {
+                    match tokio::time::timeout(SINCE, open.next()).await {
+                        Ok(next) => next,
+                        Err(_) => return Ok(()),
+                    }
+                }
+                _ => open.next().await,
+            };
+            let (position, delivery) = next?;
+            if matches!(self.from, ReadFrom::After(read) if position <= read) {
+                continue;
+            }
+            if matches!(self.last, Last::At(Some(last)) if position > last) {
+                return Ok(());
+            }
+            if let Some(entry) = (self.decode)(position, delivery)
+                && self.entries.send(Ok(entry)).await.is_err()
+            {
+                return Ok(());
+            }
+            self.from = ReadFrom::After(position);
+            if self.last.reached(position) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for a session and attaches behind what was read; `None` once nobody listens or the link is closed.
+    async fn attach_again(&mut self) -> Option<(Arc<Session>, Attached)> {
+        loop {
+            let session = tokio::select! {
+                () = self.entries.closed() => return None,
+                session = self.link.up() => session?,
+            };
+            match Attached::new(&session, &self.source, offset(self.from)).await {
+                Ok(open) => return Some((session, open)),
+                Err(error) => {
+                    tracing::debug!(queue = %self.source.queue, %error, "cannot read yet");
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+        }
+    }
+}
