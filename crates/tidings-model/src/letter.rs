@@ -1,6 +1,7 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::value::RawValue;
 
 use crate::{Account, Attempt, Message, MessageId, Reason};
 
@@ -24,20 +25,36 @@ pub struct DeadLetter {
 }
 
 /// The message of a dead letter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum LetterMessage {
     /// It decoded.
     Whole(Box<Message>),
     /// It did not: what could be made out. The bytes are in the record, as they were.
     Part {
         /// Its id, where one was found.
-        #[serde(default)]
         id: Option<MessageId>,
         /// Its account, where one was found.
-        #[serde(default)]
         account: Option<Account>,
     },
+}
+
+/// By hand, because a derived reader keeps the message in a form that a payload, kept to the digit, cannot be read from.
+impl<'de> Deserialize<'de> for LetterMessage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Part {
+            id: Option<MessageId>,
+            account: Option<Account>,
+        }
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        if let Ok(Part { id, account }) = serde_json::from_str(raw.get()) {
+            return Ok(Self::Part { id, account });
+        }
+        let message = Message::decode(raw.get().as_bytes()).map_err(D::Error::custom)?;
+        Ok(Self::Whole(Box::new(message)))
+    }
 }
 
 impl LetterMessage {
@@ -112,6 +129,37 @@ impl LetterHead {
             state,
             generation: self.generation,
             maybe_delivered: self.maybe_delivered,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> LetterHead {
+        LetterHead {
+            id: Some("m-1".parse().unwrap()),
+            account: None,
+            reason: Reason::Undecodable,
+            attempts: Vec::new(),
+            dead_at: "2026-01-01T09:00:00Z".parse().unwrap(),
+            generation: 0,
+            maybe_delivered: false,
+        }
+    }
+
+    #[test]
+    fn a_letter_reads_back_with_its_message_whole_or_in_part() {
+        let body = br#"{"account":"pingup.a","payload":{"client":"c","text_message":"t"},"id":"m-1","enqueued_at":"2026-01-01T08:00:00Z"}"#;
+        for body in [&body[..], b"nonsense"] {
+            let letter = head().with_body(body, LetterState::Open);
+            let json = serde_json::to_string(&letter).unwrap();
+            assert_eq!(
+                serde_json::from_str::<DeadLetter>(&json).unwrap(),
+                letter,
+                "{json}"
+            );
         }
     }
 }

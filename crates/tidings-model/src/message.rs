@@ -1,7 +1,8 @@
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+mod schema;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -28,8 +29,7 @@ pub type Metadata = BTreeMap<String, String>;
 /// assert_eq!(Message::decode(&message.encode()).unwrap(), message);
 /// # Ok::<(), tidings_model::Invalid>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Message {
     /// Whose credentials send it.
     pub account: Account,
@@ -43,24 +43,24 @@ pub struct Message {
     #[serde(flatten)]
     pub schedule: Schedule,
     /// The caller's own strings.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: Metadata,
 }
 
 /// When a message may be sent, as its caller wrote it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Schedule {
     /// Not before so long after `send`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<Delay>,
     /// Not before this moment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// Not after this moment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// Not after so long from `send`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<Delay>,
 }
 
@@ -431,7 +431,7 @@ impl UndecodableHead {
 
 impl<'de> Deserialize<'de> for Message {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Cow::<RawValue>::Owned(Box::<RawValue>::deserialize(deserializer)?);
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
         Self::decode(raw.get().as_bytes()).map_err(serde::de::Error::custom)
     }
 }
