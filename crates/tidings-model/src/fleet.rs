@@ -58,6 +58,8 @@ pub struct Announcement {
     pub at: Timestamp,
     /// The accounts that the worker can serve.
     pub accounts: Vec<Account>,
+    /// Those of them at whose lane it has a place, and is not letting go of it.
+    pub subscribed: Vec<Account>,
     /// The lanes that it serves, or is about to.
     pub lanes: Vec<LaneReport>,
     /// It is stopping, and takes no new lane.

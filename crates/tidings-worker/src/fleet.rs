@@ -90,6 +90,7 @@ mod tests {
             sequence,
             at,
             accounts: vec![],
+            subscribed: Vec::new(),
             lanes: vec![],
             draining: false,
         }

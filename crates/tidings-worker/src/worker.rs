@@ -259,6 +259,7 @@ async fn announce(
             sequence,
             at: Timestamp::now(),
             accounts: lanes.iter().map(|lane| lane.account.clone()).collect(),
+            subscribed: Vec::new(),
             lanes,
             draining: *stop.borrow(),
         };

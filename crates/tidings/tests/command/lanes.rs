@@ -10,6 +10,7 @@ fn announcement(sequence: u64) -> Announcement {
         sequence,
         at: Timestamp::now(),
         accounts: vec![account("groupme.ops"), account("pingup.shop")],
+        subscribed: Vec::new(),
         lanes: vec![LaneReport {
             account: account("groupme.ops"),
             owner: "w-1".into(),

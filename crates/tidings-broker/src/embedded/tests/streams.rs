@@ -150,6 +150,7 @@ async fn the_fleet_hears_what_is_announced_from_now_on() {
         sequence,
         at: Timestamp::now(),
         accounts: vec![ops()],
+        subscribed: Vec::new(),
         lanes: Vec::new(),
         draining: false,
     };

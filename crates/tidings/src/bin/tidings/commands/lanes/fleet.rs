@@ -92,6 +92,7 @@ mod tests {
             sequence,
             at: jiff::Timestamp::UNIX_EPOCH,
             accounts: vec![account, "raven.desk".parse().unwrap()],
+            subscribed: Vec::new(),
             lanes: vec![report],
             draining: false,
         }
