@@ -4,10 +4,9 @@ use jiff::Timestamp;
 use tidings_model::{Account, DeadLetter, Reason};
 
 /// Which letters come first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Those that died first.
-    #[default]
     Oldest,
     /// Those that died last.
     Newest,

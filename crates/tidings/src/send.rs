@@ -177,3 +177,6 @@ async fn make_room(room: Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphoreP
     // `None` only from a closed semaphore, and nobody closes it.
     room.acquire_many_owned(bytes).await.ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,9 +39,9 @@ pub(crate) struct Args {
     /// Only in this state: open, replayed, edited, discarded, or all
     #[arg(long, value_name = "STATE", default_value = "open")]
     state: States,
-    /// Which come first: oldest, newest, account, reason
-    #[arg(long, value_name = "ORDER", default_value = "oldest")]
-    sort: Order,
+    /// Which come first: oldest, newest, account or reason; without it they come as they were written
+    #[arg(long, value_name = "ORDER")]
+    sort: Option<Order>,
     /// At most so many
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -83,27 +83,21 @@ impl Args {
             until: self.until.map(|moment| moment.before(now)),
         }
     }
-
-    /// Whether the stream's own order will do, so that nothing has to be kept.
-    fn as_they_come(&self) -> bool {
-        self.json && self.sort == Order::Oldest
-    }
 }
 
 pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit> {
     let mut lines = Lines::to_stdout();
     let letters = read(broker, args.filter(Timestamp::now())).await?;
-    if args.as_they_come() {
-        let mut letters = letters.take(args.limit.unwrap_or(usize::MAX));
-        while let Some(letter) = letters.next().await {
-            lines.text(&json_line(&letter?.letter)?)?;
-        }
-    } else if args.json {
-        for line in shortlist(letters, args, json_line).await? {
-            lines.text(&line)?;
-        }
+    if args.json {
+        each(letters, args, json_line, |line| Ok(lines.text(&line)?)).await?;
     } else {
-        let rows = shortlist(letters, args, |letter| Ok(row(letter))).await?;
+        let mut rows = Vec::new();
+        let row = |letter: &DeadLetter| Ok(row(letter));
+        each(letters, args, row, |row| {
+            rows.push(row);
+            Ok(())
+        })
+        .await?;
         match rows.len() {
             0 => say("no dead letters"),
             _ => lines.text(&table(rows).to_string())?,
@@ -113,17 +107,26 @@ pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-async fn shortlist<T>(
+/// Shows the letters in the order that was asked for; where none was, each as it comes, so that nothing is kept.
+async fn each<T>(
     mut letters: impl Stream<Item = Result<Letter, BrokerError>> + Unpin,
     args: &Args,
-    show: impl Fn(&DeadLetter) -> anyhow::Result<T>,
-) -> anyhow::Result<Vec<T>> {
-    let mut list = Shortlist::new(args.sort, args.limit);
+    render: impl Fn(&DeadLetter) -> anyhow::Result<T>,
+    mut show: impl FnMut(T) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let Some(order) = args.sort else {
+        let mut letters = letters.take(args.limit.unwrap_or(usize::MAX));
+        while let Some(letter) = letters.next().await {
+            show(render(&letter?.letter)?)?;
+        }
+        return Ok(());
+    };
+    let mut list = Shortlist::new(order, args.limit);
     while let Some(letter) = letters.next().await {
         let letter = letter?.letter;
-        list.push(&letter, show(&letter)?);
+        list.push(&letter, render(&letter)?);
     }
-    Ok(list.finish())
+    list.finish().into_iter().try_for_each(show)
 }
 
 fn table(rows: Vec<[String; 6]>) -> Table {

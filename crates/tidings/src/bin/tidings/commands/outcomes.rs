@@ -2,8 +2,8 @@ use std::pin::pin;
 
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use tidings::{Account, MessageId, Outcomes};
-use tidings_model::Moment;
+use tidings::{Account, MessageId, Outcome, Outcomes};
+use tidings_model::{Moment, printable};
 use tokio::signal::ctrl_c;
 
 use crate::{connection::Connection, exit::Exit, output::Lines};
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Go on with what is decided later, until interrupted
     #[arg(long)]
     follow: bool,
+    /// Columns for people instead of JSON
+    #[arg(long)]
+    table: bool,
 }
 
 impl Args {
@@ -51,6 +54,9 @@ async fn print(args: &Args) -> anyhow::Result<Exit> {
     let tidings = args.connection.tidings("tidings-outcomes").await?;
     let mut outcomes = pin!(tidings.outcomes(args.which()).await?);
     let mut lines = Lines::to_stdout();
+    if args.table {
+        lines.text(&columns("outcome", "account", "id", "attempts", "how"))?;
+    }
     loop {
         let next = match outcomes.next().now_or_never() {
             Some(next) => next,
@@ -60,6 +66,7 @@ async fn print(args: &Args) -> anyhow::Result<Exit> {
             }
         };
         match next {
+            Some(outcome) if args.table => lines.text(&row(&outcome?))?,
             Some(outcome) => lines.json(&outcome?)?,
             None => break,
         }
@@ -67,4 +74,50 @@ async fn print(args: &Args) -> anyhow::Result<Exit> {
     lines.flush()?;
     tidings.close().await;
     Ok(Exit::Done)
+}
+
+fn columns(outcome: &str, account: &str, id: &str, attempts: &str, how: &str) -> String {
+    format!("{outcome:<10} {account:<20} {id:<36} {attempts:>8}  {how}")
+        .trim_end()
+        .to_owned()
+}
+
+/// Widths are fixed, since rows are printed as they come.
+fn row(outcome: &Outcome) -> String {
+    let (word, attempts, how) = match outcome {
+        Outcome::Delivered {
+            attempts,
+            provider_message_id,
+            deduplicated,
+            ..
+        } => {
+            let id = provider_message_id
+                .as_ref()
+                .map(|id| format!("as {}", printable(id)));
+            let before = deduplicated.then(|| "the provider had it already".to_owned());
+            (
+                "delivered",
+                attempts,
+                id.into_iter().chain(before).collect::<Vec<_>>().join(", "),
+            )
+        }
+        Outcome::Dead {
+            attempts,
+            reason,
+            last,
+            ..
+        } => {
+            let last = last
+                .map(|verdict| format!(", last attempt: {verdict}"))
+                .unwrap_or_default();
+            ("dead", attempts, format!("{reason}{last}"))
+        }
+    };
+    columns(
+        word,
+        outcome.account().as_str(),
+        outcome.id().as_str(),
+        &attempts.to_string(),
+        &how,
+    )
 }

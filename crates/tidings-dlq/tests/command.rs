@@ -1,0 +1,251 @@
+//! The `tidings-dlq` command as people call it: the real binary, on the embedded broker.
+
+use std::process::{Command, Output};
+
+use bytes::Bytes;
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::Value;
+use tempfile::TempDir;
+use tidings_broker::{
+    Broker, Effect, Envelope, LaneEvent, LaneName, Options, Settlement, Topology,
+};
+use tidings_model::{Account, Attempt, Headers, LetterHead, MessageId, Reason, Verdict};
+
+const PAYLOAD: &str = r#"{"group_id":"1","text":"hi \u202e"}"#;
+
+/// A folder with an embedded broker, and some letters in it.
+struct World {
+    folder: TempDir,
+}
+
+#[derive(Debug)]
+struct Said {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl World {
+    async fn with(letters: &[(LetterHead, Bytes)]) -> Self {
+        let world = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let url = world.url().parse().unwrap();
+        let broker = tidings_broker::connect(&url, Options::new("test".into()))
+            .await
+            .unwrap();
+        broker.apply(&Topology::of([account()])).await.unwrap();
+        bury(&*broker, letters).await;
+        broker.close().await;
+        world
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite:{}", self.folder.path().join("tidings.db").display())
+    }
+
+    fn run(&self, args: &[&str]) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings-dlq"));
+        command.args(args).env("TIDINGS_BROKER", self.url());
+        command.output().unwrap().into()
+    }
+
+    fn ids(&self, args: &[&str]) -> Vec<String> {
+        let said = self.run(&[&["list", "--json"], args].concat());
+        assert_eq!(said.status, 0, "{said:?}");
+        said.json()
+            .iter()
+            .map(|letter| letter["message"]["id"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self {
+            status: output.status.code().unwrap(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+impl Said {
+    fn json(&self) -> Vec<Value> {
+        let lines = self.stdout.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// Buries messages as a worker does.
+async fn bury(broker: &dyn Broker, letters: &[(LetterHead, Bytes)]) {
+    for (n, (_, body)) in letters.iter().enumerate() {
+        let envelope = Envelope {
+            account: account(),
+            id: format!("m-{n}").parse().unwrap(),
+            body: body.clone(),
+            headers: Headers::default(),
+        };
+        broker.publish(envelope).await.unwrap().await.unwrap();
+    }
+    let mut lane = broker
+        .subscribe(LaneName::Account(account()), 10)
+        .await
+        .unwrap();
+    let mut heads = letters.iter().map(|(head, _)| head.clone());
+    let mut settled = 0;
+    while settled < letters.len() {
+        match lane.events.recv().await.unwrap() {
+            LaneEvent::Delivered(delivery) => lane.settle.settle(
+                delivery,
+                Settlement {
+                    record: None,
+                    effect: Effect::Bury(Box::new(heads.next().unwrap())),
+                    event: None,
+                },
+            ),
+            LaneEvent::Settled(_) => settled += 1,
+            LaneEvent::Lost(why) => panic!("{why}"),
+        }
+    }
+    lane.settle.close().await;
+}
+
+fn account() -> Account {
+    "groupme.ops".parse().unwrap()
+}
+
+/// A letter of a message that died so many minutes ago.
+fn letter(id: &str, reason: Reason, minutes_ago: i64) -> (LetterHead, Bytes) {
+    let body = format!(
+        r#"{{"account":"groupme.ops","payload":{PAYLOAD},"id":"{id}","enqueued_at":"2026-01-01T09:00:00Z"}}"#
+    );
+    let at = Timestamp::now() - minutes_ago.minutes();
+    let head = LetterHead {
+        id: Some(id.parse::<MessageId>().unwrap()),
+        account: Some(account()),
+        reason,
+        attempts: vec![Attempt {
+            at,
+            verdict: Verdict::Rejected,
+            status: Some(400),
+            error: Some("no \u{9b}31msuch\u{202e} group".into()),
+            took_ms: 12,
+            worker: "w-1".into(),
+        }],
+        dead_at: at,
+        generation: 0,
+        maybe_delivered: false,
+    };
+    (head, body.into())
+}
+
+fn undecodable(id: &str) -> (LetterHead, Bytes) {
+    let (head, _) = letter(id, Reason::Undecodable, 1);
+    let head = LetterHead {
+        attempts: Vec::new(),
+        ..head
+    };
+    (head, Bytes::from_static(b"\x1b[2J not a message"))
+}
+
+fn acts_on_a_terminal(text: &str) -> bool {
+    text.chars()
+        .any(|c| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}'))
+}
+
+#[tokio::test]
+async fn letters_are_listed_once_each_and_looking_changes_nothing() {
+    let world = World::with(&[
+        letter("a", Reason::Rejected, 90),
+        letter("b", Reason::Expired, 60),
+        letter("b", Reason::Expired, 60),
+        undecodable("c"),
+    ])
+    .await;
+    assert_eq!(world.ids(&[]), ["a", "b", "c"]);
+    assert_eq!(world.ids(&[]), ["a", "b", "c"]);
+    let json = world.run(&["list", "--json"]);
+    let first = &json.json()[0];
+    assert_eq!(
+        (&first["reason"], &first["state"]),
+        (&"rejected".into(), &"open".into())
+    );
+    assert_eq!(first["message"]["payload"]["text"], "hi \u{202e}");
+    assert_eq!(first["attempts"][0]["status"], 400);
+    let table = world.run(&["list"]);
+    assert!(
+        table.stdout.contains("groupme.ops") && table.stdout.contains("400 no"),
+        "{table:?}"
+    );
+    assert!(!acts_on_a_terminal(&(json.stdout + &table.stdout)));
+}
+
+#[tokio::test]
+async fn filters_order_and_limit_narrow_the_list() {
+    let world = World::with(&[
+        letter("new", Reason::Rejected, 10),
+        letter("old", Reason::Expired, 90),
+        letter("middle", Reason::Rejected, 60),
+    ])
+    .await;
+    assert_eq!(world.ids(&["--reason", "expired"]), ["old"]);
+    assert_eq!(world.ids(&["--since", "75m"]), ["new", "middle"]);
+    assert_eq!(world.ids(&["--until", "75m"]), ["old"]);
+    assert_eq!(
+        world.ids(&["--sort", "newest", "--limit", "2"]),
+        ["new", "middle"]
+    );
+    assert_eq!(world.ids(&["--sort", "oldest", "--limit", "1"]), ["old"]);
+    assert_eq!(world.ids(&["--sort", "reason"]), ["middle", "new", "old"]);
+    assert_eq!(world.ids(&["--account", "groupme.ops"]).len(), 3);
+    assert_eq!(world.ids(&["--provider", "raven"]).len(), 0);
+    assert_eq!(world.ids(&["--state", "replayed"]).len(), 0);
+    assert_eq!(world.ids(&["--state", "all"]).len(), 3);
+    assert_eq!(world.run(&["list", "--reason", "bad-luck"]).status, 2);
+}
+
+#[tokio::test]
+async fn a_letter_is_shown_with_what_helps() {
+    let world = World::with(&[letter("a", Reason::Rejected, 1), undecodable("c")]).await;
+    let shown = world.run(&["show", "a"]);
+    assert_eq!(shown.status, 0, "{shown:?}");
+    for expected in [
+        "groupme.ops",
+        "the provider refused the message",
+        "what helps",
+        "rejected, HTTP 400, 12 ms, w-1  no \\u009b31msuch\\u202e group",
+        "\"group_id\": \"1\"",
+    ] {
+        assert!(
+            shown.stdout.contains(expected),
+            "{expected} in\n{}",
+            shown.stdout
+        );
+    }
+    let bytes = world.run(&["show", "c"]);
+    assert!(
+        bytes.stdout.contains("\\u001b[2J not a message"),
+        "{bytes:?}"
+    );
+    assert!(!acts_on_a_terminal(&(shown.stdout + &bytes.stdout)));
+    assert_eq!(world.run(&["show", "a", "--json"]).json().len(), 1);
+    let absent = world.run(&["show", "nobody"]);
+    assert_eq!((absent.status, absent.stdout.as_str()), (1, ""));
+    assert!(absent.stderr.contains("nobody"), "{absent:?}");
+}
+
+#[test]
+fn a_wrong_url_is_usage_and_shows_no_password() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings-dlq"));
+    let said: Said = command
+        .args(["--broker", "http://user:hunter2@mq/", "list"])
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(said.status, 2, "{said:?}");
+    assert!(!said.stderr.contains("hunter2"), "{said:?}");
+}
