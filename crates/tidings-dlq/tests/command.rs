@@ -1,5 +1,7 @@
 //! The `tidings-dlq` command as people call it: the real binary, on the embedded broker.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::process::{Command, Output};
 
 use bytes::Bytes;

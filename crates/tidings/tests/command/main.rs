@@ -1,5 +1,7 @@
 //! The `tidings` command as people call it: the real binary, on the embedded broker.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod lanes;
 mod outcomes;
 mod send;
