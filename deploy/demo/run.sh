@@ -70,7 +70,7 @@ all_have_ended() {
 until_it 60 all_have_ended
 
 say "4. What became of each message:  tidings outcomes --table"
-tidings outcomes --since 10m --table | grep -e "$run-" -e outcome
+tidings outcomes --since 10m --table | grep -e "$run-" -e "^outcome"
 
 say "5. What died, and why:  tidings-dlq list"
 tidings-dlq list
