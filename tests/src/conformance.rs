@@ -10,6 +10,7 @@
 
 mod amqp;
 mod fixture;
+mod load;
 mod owner;
 mod reading;
 mod sending;

@@ -1,5 +1,7 @@
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, options::*, types::FieldTable,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
+    types::FieldTable,
 };
 
 use super::in_time;
@@ -42,8 +44,9 @@ impl Amqp {
                 .basic_publish(exchange.into(), key.into(), options, body, properties);
         let confirmation = publishing.await.expect("it is written").await;
         let confirmation = confirmation.expect("it is confirmed");
-        assert!(
-            confirmation.is_ack() && confirmation.take_message().is_none(),
+        assert_eq!(
+            confirmation,
+            Confirmation::Ack(None),
             "{exchange} took nothing for {key}"
         );
     }
@@ -65,7 +68,7 @@ impl Amqp {
     }
 
     /// Messages that are ready in a queue.
-    pub(super) async fn ready(&self, name: &str) -> u64 {
+    pub(super) async fn ready(&self, name: &str) -> u32 {
         let options = QueueDeclareOptions {
             passive: true,
             ..Default::default()
@@ -73,11 +76,11 @@ impl Amqp {
         let asking = self
             .channel
             .queue_declare(name.into(), options, FieldTable::default());
-        asking.await.expect("the queue is there").message_count().into()
+        asking.await.expect("the queue is there").message_count()
     }
 
     /// Messages in all the levels of the delays.
-    pub(super) async fn delayed(&self) -> u64 {
+    pub(super) async fn delayed(&self) -> u32 {
         let mut waiting = 0;
         for level in 0..LEVELS {
             waiting += self.ready(&format!("tidings.delay.v1.{level:02}")).await;

@@ -1,5 +1,6 @@
-use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+use std::{fmt, future::Future, marker::PhantomData, path::PathBuf, sync::Arc, time::Duration};
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tidings_broker::{Broker, Options, Topology};
 use tidings_model::{Account, BrokerUrl};
@@ -8,14 +9,13 @@ use super::{amqp::Amqp, in_time};
 use crate::{Broker as RunningBroker, Flavour, PrivateNode, Vhost};
 
 /// The account that checks send to.
-pub const OPS: &str = "groupme.ops";
+pub(super) const OPS: &str = "groupme.ops";
 /// Another one.
-pub const ALERTS: &str = "raven.alerts";
+pub(super) const ALERTS: &str = "raven.alerts";
 
 /// A broker for one check: fresh, empty, and with a lane for each of [`OPS`] and [`ALERTS`].
 pub trait Fixture: Sized + Send + Sync {
-    /// Whether record, effect and acknowledgement are steps that a crash can part. Where they are one transaction,
-    /// there is nothing to repeat.
+    /// Whether record, effect and acknowledgement are steps that a crash can part, or one transaction.
     const IN_STEPS: bool;
 
     /// How long a killed owner's lane stays without one, at most.
@@ -28,7 +28,7 @@ pub trait Fixture: Sized + Send + Sync {
     fn url(&self) -> String;
 
     /// How many messages wait in the delays, looked at beside the port.
-    fn delayed(&self) -> impl Future<Output = u64> + Send;
+    fn delayed(&self) -> impl Future<Output = u32> + Send;
 
     /// A new connection, as another process would make it.
     fn connect(&self, name: &str) -> impl Future<Output = Arc<dyn Broker>> + Send {
@@ -75,16 +75,27 @@ async fn connect(url: String, name: String) -> Arc<dyn Broker> {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-async fn apply(url: String) {
-    let broker = connect(url, "operator".into()).await;
-    in_time("the topology", broker.apply(&topology(&[OPS, ALERTS])))
+/// Declares all that the contract names, with lanes for these accounts.
+pub(super) async fn apply(broker: &dyn Broker, accounts: &[&str]) {
+    in_time("the topology", broker.apply(&topology(accounts)))
         .await
         .unwrap_or_else(|error| panic!("{error}"));
+}
+
+async fn prepare(url: String) {
+    let broker = connect(url, "operator".into()).await;
+    apply(&*broker, &[OPS, ALERTS]).await;
     broker.close().await;
 }
 
 /// The embedded broker: a file in a folder of its own.
 pub struct Embedded(TempDir);
+
+impl Embedded {
+    fn file(&self) -> PathBuf {
+        self.0.path().join("tidings.db")
+    }
+}
 
 impl Fixture for Embedded {
     const IN_STEPS: bool = false;
@@ -92,16 +103,18 @@ impl Fixture for Embedded {
 
     async fn fresh() -> Result<Self, LeftOut> {
         let fixture = Self(tempfile::tempdir().expect("a temporary folder"));
-        apply(fixture.url()).await;
+        prepare(fixture.url()).await;
         Ok(fixture)
     }
 
     fn url(&self) -> String {
-        format!("sqlite:{}", self.0.path().join("tidings.db").display())
+        format!("sqlite:{}", self.file().display())
     }
 
-    async fn delayed(&self) -> u64 {
-        todo!()
+    async fn delayed(&self) -> u32 {
+        let file = Connection::open(self.file()).expect("the broker's file");
+        file.query_row("SELECT count(*) FROM delayed", [], |row| row.get(0))
+            .expect("a count")
     }
 }
 
@@ -148,7 +161,7 @@ impl<V: Version> Fixture for SharedNode<V> {
     async fn fresh() -> Result<Self, LeftOut> {
         LeftOut::check(V::FLAVOUR)?;
         let vhost = RunningBroker::shared(V::FLAVOUR).await.vhost();
-        apply(vhost.url().to_owned()).await;
+        prepare(vhost.url().to_owned()).await;
         Ok(Self {
             vhost,
             version: PhantomData,
@@ -159,7 +172,7 @@ impl<V: Version> Fixture for SharedNode<V> {
         self.vhost.url().to_owned()
     }
 
-    async fn delayed(&self) -> u64 {
+    async fn delayed(&self) -> u32 {
         self.amqp().await.delayed().await
     }
 }
@@ -179,7 +192,7 @@ impl<V: Version> Fixture for OwnNode<V> {
     async fn fresh() -> Result<Self, LeftOut> {
         LeftOut::check(V::FLAVOUR)?;
         let node = PrivateNode::new(V::FLAVOUR).await;
-        apply(node.url()).await;
+        prepare(node.url()).await;
         Ok(Self {
             node,
             version: PhantomData,
@@ -190,7 +203,7 @@ impl<V: Version> Fixture for OwnNode<V> {
         self.node.url()
     }
 
-    async fn delayed(&self) -> u64 {
+    async fn delayed(&self) -> u32 {
         self.amqp().await.delayed().await
     }
 }

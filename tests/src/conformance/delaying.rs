@@ -1,0 +1,165 @@
+//! Delays: never early, hardly late, and in nobody's memory.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tidings_broker::{Delivery, LaneName};
+use tidings_model::Headers;
+
+use super::{
+    fixture::Fixture,
+    in_time,
+    owner::Owner,
+    sending::{Differently, from_now, message, number, queue, seconds, send},
+};
+use crate::eventually;
+
+/// Delivered no sooner than it was due, and no more than `at_most` later.
+pub(super) fn assert_on_time(delivery: &Delivery, arrived: Timestamp, at_most: Duration) {
+    let n = number(delivery);
+    let due = delivery.headers.due.expect("it went through the delays");
+    let late = arrived.duration_since(due);
+    assert!(!late.is_negative(), "message {n} was early by {:#}", -late);
+    assert!(
+        Duration::try_from(late).expect("not negative") <= at_most,
+        "message {n} was {late:#} late"
+    );
+}
+
+pub async fn a_delayed_message_is_never_early_and_hardly_late<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 100).await;
+    for n in 0..30 {
+        let wait = seconds(1 + n as u64 % 6);
+        queue(&*worker, [message(n).due(from_now(wait))]).await;
+    }
+    let mut numbers = Vec::new();
+    for _ in 0..30 {
+        let delivery = owner.next().await;
+        assert_on_time(&delivery, Timestamp::now(), seconds(1));
+        numbers.push(number(&delivery));
+        owner.done(delivery);
+    }
+    owner.settled().await;
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..30), "each once");
+}
+
+pub async fn ten_thousand_due_in_one_second_are_hardly_late<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 300).await;
+    let due = from_now(seconds(10));
+    queue(&*worker, (0..10_000).map(|n| message(n).due(due))).await;
+    assert!(
+        Timestamp::now() < due,
+        "this machine is too slow to publish them in time"
+    );
+    let mut seen = vec![false; 10_000];
+    for _ in 0..10_000 {
+        let delivery = owner.next().await;
+        assert_on_time(&delivery, Timestamp::now(), seconds(3));
+        let n = number(&delivery);
+        assert!(
+            !std::mem::replace(&mut seen[n], true),
+            "message {n} came twice"
+        );
+        owner.done(delivery);
+    }
+    owner.settled().await;
+}
+
+pub async fn a_delay_goes_on_while_nobody_is_connected<F: Fixture>(fixture: &F) {
+    let producer = fixture.connect("producer").await;
+    let due = from_now(seconds(4));
+    queue(&*producer, (0..20).map(|n| message(n).due(due))).await;
+    in_time("the connection to close", producer.close()).await;
+    drop(producer);
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 20).await;
+    for _ in 0..20 {
+        let delivery = owner.next().await;
+        assert_on_time(&delivery, Timestamp::now(), seconds(1));
+        owner.done(delivery);
+    }
+    owner.settled().await;
+}
+
+pub async fn two_weeks_are_placed_and_visible<F: Fixture>(fixture: &F) {
+    const DAY: u64 = 86_400;
+    let producer = fixture.connect("producer").await;
+    let far = message(0).due(from_now(seconds(14 * DAY)));
+    queue(&*producer, [far, message(1)]).await;
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    assert_eq!(owner.finish(1).await, [1]);
+    eventually("one message in the delays", async || {
+        match fixture.delayed().await {
+            1 => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    assert!(owner.has_nothing());
+}
+
+pub async fn what_is_due_already_is_not_delayed<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    let past = from_now(seconds(0)) - seconds(60);
+    queue(&*worker, [message(0).due(past), message(1)]).await;
+    let delivery = owner.next().await;
+    assert_eq!((number(&delivery), delivery.headers.due), (0, Some(past)));
+    owner.done(delivery);
+    assert_eq!(owner.finish(1).await, [1]);
+}
+
+/// One account without a lane must not stop the others' delays.
+pub async fn a_delayed_message_to_an_unknown_account_is_unroutable<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    let mut unroutable = Owner::of(&*worker, LaneName::Unroutable, 100).await;
+    let due = from_now(seconds(2));
+    let nobody = (0..100).map(|n| message(n).to("groupme.nobody").due(due));
+    for (n, envelope) in nobody.enumerate() {
+        // Whether the broker can tell at once is its own affair; if it cannot, the message must not be lost.
+        let sent = send(&*worker, envelope).await;
+        assert!(sent.is_ok(), "message {n}: {sent:?}");
+    }
+    queue(&*worker, [message(100).due(due)]).await;
+    let delivery = owner.next().await;
+    assert_on_time(&delivery, Timestamp::now(), seconds(1));
+    owner.done(delivery);
+    owner.settled().await;
+
+    let mut numbers = Vec::new();
+    for delivery in unroutable.take(100).await {
+        numbers.push(number(&delivery));
+        unroutable.bury(delivery);
+    }
+    unroutable.settled().await;
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..100));
+}
+
+/// RabbitMQ 3 silently drops a message that has been in the same queue before, if it is published with its `x-death`.
+pub async fn a_message_goes_through_the_delays_again_and_again<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    queue(&*worker, [message(0).due(from_now(seconds(1)))]).await;
+    for turn in 0..4 {
+        let delivery = owner.next().await;
+        assert_on_time(&delivery, Timestamp::now(), seconds(1));
+        assert_eq!(delivery.headers.turn, turn);
+        let headers = Headers {
+            turn: turn + 1,
+            due: Some(from_now(seconds(1))),
+            ..delivery.headers.clone()
+        };
+        owner.put_back(delivery, headers);
+    }
+    let last = owner.next().await;
+    assert_eq!((last.headers.turn, number(&last)), (4, 0));
+    owner.done(last);
+    owner.settled().await;
+    assert!(owner.has_nothing());
+}

@@ -1,0 +1,321 @@
+//! The broker goes away, stands still, or takes nothing; and comes back.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use tidings_broker::{Broker, BrokerError, FENCE, LaneName, PublishError, ReadFrom, ReadUntil};
+use tidings_model::{Record, Tenure};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{
+    announcing::announcement,
+    delaying::assert_on_time,
+    fixture::{Fixture, OPS, OwnNode, Version, account},
+    in_time,
+    load::Load,
+    owner::Owner,
+    reading::{decided, following},
+    sending::{Differently, from_now, id, message, number, queue, seconds, send},
+};
+use crate::eventually;
+
+async fn becomes(broker: &dyn Broker, connected: bool) {
+    let what = if connected {
+        "the connection to come back"
+    } else {
+        "the connection to break"
+    };
+    let mut state = broker.connected();
+    in_time(what, state.wait_for(|state| *state == connected))
+        .await
+        .expect("the broker lives");
+}
+
+pub async fn what_is_asked_while_the_broker_is_away_fails_by_name<V: Version>(
+    fixture: &mut OwnNode<V>,
+) {
+    let broker = fixture.connect("worker").await;
+    let owner = Owner::of_ops(&*broker, 1).await;
+    fixture.node.stop().await;
+    becomes(&*broker, false).await;
+    owner.lost().await;
+    let published = send(&*broker, message(0)).await;
+    assert!(
+        matches!(published, Err(PublishError::Away(_))),
+        "{published:?}"
+    );
+    let place = Owner::try_of(&*broker, LaneName::Account(account(OPS)), 1).await;
+    assert!(matches!(place.err(), Some(BrokerError::Away { .. })));
+    let appended = in_time("an answer", broker.append(vec![opened(1)])).await;
+    assert!(
+        matches!(appended, Err(BrokerError::Away { .. })),
+        "{appended:?}"
+    );
+    let depth = in_time("an answer", broker.depth(&account(OPS))).await;
+    assert!(matches!(depth, Err(BrokerError::Away { .. })), "{depth:?}");
+    let ledger = in_time("an answer", broker.ledger(ReadFrom::First, ReadUntil::Now)).await;
+    assert!(matches!(ledger.err(), Some(BrokerError::Away { .. })));
+
+    fixture.node.start().await;
+    becomes(&*broker, true).await;
+    queue(&*broker, [message(1)]).await;
+    let mut owner = Owner::of_ops(&*broker, 1).await;
+    assert_eq!(
+        owner.finish(1).await,
+        [1],
+        "what failed as not published was not published"
+    );
+}
+
+fn opened(number: u64) -> Record {
+    Record::Opened {
+        tenure: Tenure {
+            account: account(OPS),
+            worker: "worker".into(),
+            number,
+        },
+        at: Timestamp::now(),
+    }
+}
+
+pub async fn nothing_is_lost_when_the_broker_is_killed_under_load<V: Version>(
+    fixture: &mut OwnNode<V>,
+) {
+    let onlooker = fixture.connect("onlooker").await;
+    let load = Load::on(fixture).await;
+    some_have_passed(&*onlooker, 500).await;
+    fixture.node.kill9().await;
+    sleep(seconds(1)).await;
+    fixture.node.start().await;
+    becomes(&*onlooker, true).await;
+    some_have_passed(&*onlooker, 500).await;
+    fixture.node.stop().await;
+    fixture.node.start().await;
+    becomes(&*onlooker, true).await;
+    load.assert_nothing_is_lost().await;
+}
+
+pub async fn nothing_is_lost_when_the_broker_is_away_for_a_minute<V: Version>(
+    fixture: &mut OwnNode<V>,
+) {
+    let onlooker = fixture.connect("onlooker").await;
+    let load = Load::on(fixture).await;
+    some_have_passed(&*onlooker, 500).await;
+    fixture.node.stop().await;
+    sleep(seconds(60)).await;
+    fixture.node.start().await;
+    becomes(&*onlooker, true).await;
+    load.assert_nothing_is_lost().await;
+}
+
+/// Follows the ledger until it has told of so many more.
+async fn some_have_passed(onlooker: &dyn Broker, count: usize) {
+    let entries = onlooker.ledger(ReadFrom::Next, ReadUntil::Forever).await;
+    let mut entries = entries.expect("the ledger is there");
+    let mut passed = 0;
+    while passed < count {
+        passed += following(&mut entries, 1).await[0].records().count();
+    }
+}
+
+pub async fn delays_go_on_over_a_restart<V: Version>(fixture: &mut OwnNode<V>) {
+    let worker = fixture.connect("worker").await;
+    let due = from_now(seconds(30));
+    queue(&*worker, (0..50).map(|n| message(n).due(due))).await;
+    fixture.node.stop().await;
+    fixture.node.start().await;
+    becomes(&*worker, true).await;
+    let mut owner = Owner::of_ops(&*worker, 50).await;
+    assert!(
+        Timestamp::now() < due,
+        "this machine is too slow to restart RabbitMQ in time"
+    );
+    let mut seen = BTreeSet::new();
+    while seen.len() < 50 {
+        let delivery = owner.next().await;
+        assert_on_time(&delivery, Timestamp::now(), seconds(1));
+        seen.insert(number(&delivery));
+        owner.done(delivery);
+    }
+    owner.settled().await;
+}
+
+pub async fn the_ledger_is_followed_over_an_outage<V: Version>(fixture: &mut OwnNode<V>) {
+    let worker = fixture.connect("worker").await;
+    let reader = fixture.connect("reader").await;
+    let entries = reader.ledger(ReadFrom::First, ReadUntil::Forever).await;
+    let mut entries = entries.expect("the ledger is there");
+    let mut read = Vec::new();
+    for round in 0..3 {
+        for n in 0..10 {
+            let record = vec![opened(10 * round + n)];
+            in_time("the ledger", worker.append(record))
+                .await
+                .expect("appended");
+        }
+        read.extend(following(&mut entries, 10).await);
+        match round {
+            0 => fixture.node.kill9().await,
+            1 => fixture.node.stop().await,
+            _ => break,
+        }
+        fixture.node.start().await;
+        becomes(&*worker, true).await;
+    }
+    let expected: Vec<_> = (0..30).collect();
+    let records = read.iter().flat_map(|entry| entry.records());
+    let numbers: Vec<_> = records
+        .map(|record| match record {
+            Record::Opened { tenure, .. } => tenure.number,
+            other => panic!("not an opening: {other:?}"),
+        })
+        .collect();
+    assert_eq!(numbers, expected, "each once, in order");
+    assert!(read.is_sorted_by(|a, b| a.position < b.position));
+}
+
+pub async fn announcements_are_heard_again<V: Version>(fixture: &mut OwnNode<V>) {
+    let speaker = fixture.connect("speaker").await;
+    let listener = fixture.connect("listener").await;
+    let mut own = speaker.observe().await.expect("the fleet is there");
+    let mut others = listener.observe().await.expect("the fleet is there");
+    fixture.node.stop().await;
+    becomes(&*speaker, false).await;
+    fixture.node.start().await;
+    becomes(&*speaker, true).await;
+    for heard in [&mut own, &mut others] {
+        let speaking = async {
+            for sequence in 1.. {
+                // Nothing is kept for who is not back yet: a worker speaks again every second or two.
+                let _ = speaker.announce(&announcement("speaker", sequence)).await;
+                sleep(seconds(1)).await;
+            }
+        };
+        let heard = async {
+            tokio::select! {
+                () = speaking => None,
+                heard = heard.next() => heard,
+            }
+        };
+        let heard = in_time("an announcement", heard)
+            .await
+            .expect("the hearing goes on");
+        assert_eq!(heard.worker, "speaker".into());
+    }
+}
+
+pub async fn a_decision_cut_off_is_recorded_afterwards<V: Version>(fixture: &mut OwnNode<V>) {
+    let worker = fixture.connect("worker").await;
+    queue(&*worker, (0..200).map(message)).await;
+    let mut owner = Owner::of_ops(&*worker, 200).await;
+    let mut held = owner.take(200).await;
+    let behind = held.split_off(100);
+    for delivery in held {
+        owner.done(delivery);
+    }
+    fixture.node.kill9().await;
+    for delivery in behind {
+        owner.done(delivery);
+    }
+    owner.lost().await;
+    fixture.node.start().await;
+    becomes(&*worker, true).await;
+    eventually("a record of each decision", async || {
+        let ids: BTreeSet<_> = decided(&*worker).await.into_iter().collect();
+        let missing: Vec<_> = (0..200).filter(|n| !ids.contains(&id(*n))).collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(missing)
+        }
+    })
+    .await;
+    // What was not acknowledged is not lost either: whoever gets it finds it in the ledger.
+    queue(&*worker, [message(200)]).await;
+    let mut owner = Owner::of_ops(&*worker, 200).await;
+    let mut again = BTreeSet::new();
+    while !again.contains(&200) {
+        let delivery = owner.next().await;
+        again.insert(number(&delivery));
+        owner.done(delivery);
+    }
+    owner.settled().await;
+    assert!(
+        (100..200).all(|n| again.contains(&n)),
+        "nobody acknowledged them: {again:?}"
+    );
+}
+
+pub async fn the_fence_falls_while_the_broker_is_frozen<V: Version>(fixture: &mut OwnNode<V>) {
+    let worker = fixture.connect("worker").await;
+    let owner = Owner::of_ops(&*worker, 1).await;
+    let fence = owner.lane.fence.clone();
+    in_time("the fence to hold", fence.held()).await;
+    fixture.node.freeze().await;
+    let frozen = Instant::now();
+    let in_flight = worker.publish(message(0)).await;
+    sleep_until(frozen + FENCE + FENCE / 10).await;
+    assert!(
+        !fence.holds(Instant::now()),
+        "{:?}",
+        fence.age(Instant::now())
+    );
+    fixture.node.thaw().await;
+    in_time("the fence to hold again", fence.held()).await;
+    let confirmation = in_flight.expect("nobody had noticed yet");
+    in_time("the confirmation", confirmation)
+        .await
+        .expect("confirmed after all");
+}
+
+pub async fn a_memory_alarm_blocks_and_passes<V: Version>(fixture: &mut OwnNode<V>) {
+    let producer = fixture.connect("producer").await;
+    let worker = fixture.connect("worker").await;
+    queue(&*worker, [message(0), message(1)]).await;
+    let mut owner = Owner::of_ops(&*worker, 1).await;
+    let fence = owner.lane.fence.clone();
+    in_time("the fence to hold", fence.held()).await;
+    let held = owner.next().await;
+
+    fixture.node.raise_memory_alarm().await;
+    // RabbitMQ says nothing until somebody publishes, and keeps what that one sent.
+    let mut between = Vec::new();
+    eventually("a publish to be blocked", async || {
+        match producer.publish(message(2 + between.len())).await {
+            Err(PublishError::Blocked(_)) => Ok(()),
+            Ok(confirmation) => {
+                between.push(confirmation);
+                Err("it went out".to_owned())
+            }
+            Err(error) => panic!("{error}"),
+        }
+    })
+    .await;
+    eventually("the fence to fall", async || {
+        match fence.holds(Instant::now()) {
+            false => Ok(()),
+            true => Err(fence.age(Instant::now())),
+        }
+    })
+    .await;
+
+    fixture.node.clear_memory_alarm().await;
+    in_time("the fence to hold again", fence.held()).await;
+    let sent_before = between.len();
+    for confirmation in between {
+        in_time("a confirmation", confirmation)
+            .await
+            .expect("confirmed after all");
+    }
+    eventually("a publish to be confirmed", async || {
+        send(&*producer, message(1_000)).await
+    })
+    .await;
+    owner.done(held);
+    let numbers = owner.finish(2 + sent_before).await;
+    assert!(
+        numbers.into_iter().eq((1..2 + sent_before).chain([1_000])),
+        "each once, in order"
+    );
+}

@@ -1,0 +1,169 @@
+//! Settling: once, and the ledger first.
+
+use tidings_broker::{Effect, ReadFrom, ReadUntil};
+use tidings_model::Headers;
+
+use super::{
+    fixture::Fixture,
+    owner::Owner,
+    reading::{dead, decided, decisions, following, letter},
+    sending::{from_now, id, message, number, queue, seconds},
+};
+
+pub async fn a_settled_message_never_comes_again<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    queue(&*worker, (0..200).map(message)).await;
+    let mut owner = Owner::of_ops(&*worker, 50).await;
+    assert!(owner.finish(200).await.into_iter().eq(0..200));
+    owner.close().await;
+    worker.close().await;
+
+    let next = fixture.connect("next").await;
+    let mut owner = Owner::of_ops(&*next, 50).await;
+    queue(&*next, [message(200)]).await;
+    let first = owner.next().await;
+    assert_eq!((number(&first), first.redelivered), (200, false));
+    owner.done(first);
+    owner.settled().await;
+    let ids = decided(&*next).await;
+    assert!(ids.into_iter().eq((0..=200).map(id)), "one decision each");
+}
+
+pub async fn a_message_put_back_comes_with_its_new_headers<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    queue(&*worker, [message(0), message(1)]).await;
+    let delivery = owner.next().await;
+    let headers = Headers {
+        turn: 1,
+        maybe_delivered: true,
+        due: Some(from_now(seconds(0))),
+        ..delivery.headers.clone()
+    };
+    owner.put_back(delivery, headers.clone());
+    assert_eq!(owner.finish(1).await, [1]);
+    let copy = owner.next().await;
+    assert_eq!((number(&copy), &copy.headers), (0, &headers));
+    assert!(!copy.redelivered, "a copy was in nobody's hands yet");
+    owner.done(copy);
+    owner.settled().await;
+    let turns: Vec<_> = decisions(&*worker)
+        .await
+        .iter()
+        .map(|decision| decision.turn)
+        .collect();
+    assert_eq!(turns, [0, 0, 1]);
+}
+
+pub async fn a_buried_message_is_a_dead_letter<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    queue(&*worker, [message(0), message(1)]).await;
+    let delivery = owner.next().await;
+    let head = owner.bury(delivery);
+    assert_eq!(owner.finish(1).await, [1]);
+    let letters: Vec<_> = dead(&*worker, ReadFrom::First)
+        .await
+        .into_iter()
+        .map(letter)
+        .collect();
+    assert_eq!(letters, [(head, message(0).body)]);
+}
+
+pub async fn the_ledger_has_the_decision_before_its_effect_shows<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let onlooker = fixture.connect("onlooker").await;
+    let mut letters = onlooker
+        .dead(ReadFrom::Next, ReadUntil::Forever)
+        .await
+        .expect("the dead letters are there");
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    for n in 0..20 {
+        queue(&*worker, [message(n)]).await;
+        let delivery = owner.next().await;
+        if n % 2 == 0 {
+            owner.bury(delivery);
+            following(&mut letters, 1).await;
+        } else {
+            let headers = Headers {
+                turn: 1,
+                ..Headers::default()
+            };
+            owner.put_back(delivery, headers);
+            let copy = owner.next().await;
+            assert_eq!((number(&copy), copy.headers.turn), (n, 1));
+            copy.leave();
+        }
+        assert!(
+            decided(&*onlooker).await.contains(&id(n)),
+            "message {n} has an effect and no record"
+        );
+    }
+}
+
+/// Acknowledging several at once must not take along the one between them.
+pub async fn settling_out_of_order_settles_each<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    queue(&*worker, (0..100).map(message)).await;
+    let mut owner = Owner::of_ops(&*worker, 100).await;
+    let mut deliveries = owner.take(100).await;
+    for delivery in deliveries.split_off(51).into_iter().rev() {
+        owner.done(delivery);
+    }
+    deliveries.pop().expect("number 50").leave();
+    for delivery in deliveries {
+        owner.done(delivery);
+    }
+    owner.settled().await;
+    owner.close().await;
+    let mut owner = Owner::of_ops(&*worker, 100).await;
+    assert_eq!(owner.finish(1).await, [50]);
+    assert!(owner.has_nothing());
+}
+
+/// What a crash or a lost lane parted from its record is made good.
+pub async fn repeating_makes_the_effect_without_a_record<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    queue(&*worker, (0..3).map(message)).await;
+    let mut deliveries = owner.take(3).await.into_iter();
+    let mut next = || deliveries.next().expect("three were taken");
+    owner.repeat(next(), Effect::Done);
+    let copy = Headers {
+        turn: 1,
+        ..Headers::default()
+    };
+    owner.repeat(next(), Effect::PutBack(Box::new(copy)));
+    let buried = next();
+    let head = owner.letter(&buried);
+    owner.repeat(buried, Effect::Bury(Box::new(head)));
+    owner.settled().await;
+    queue(&*worker, [message(3)]).await;
+
+    for expected in [(1, 1), (3, 0)] {
+        let delivery = owner.next().await;
+        assert_eq!((number(&delivery), delivery.headers.turn), expected);
+        delivery.leave();
+    }
+    assert!(owner.has_nothing());
+    let letters = dead(&*worker, ReadFrom::First).await;
+    assert_eq!(letters.len(), 1);
+    assert!(decided(&*worker).await.is_empty(), "it was decided before");
+}
+
+pub async fn what_is_left_comes_again<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    queue(&*worker, (0..5).map(message)).await;
+    for _ in 0..3 {
+        let mut owner = Owner::of_ops(&*worker, 5).await;
+        for delivery in owner.take(5).await {
+            delivery.leave();
+        }
+        owner.close().await;
+    }
+    let mut owner = Owner::of_ops(&*worker, 5).await;
+    let first = owner.next().await;
+    assert!(first.redelivered && number(&first) == 0, "{first:?}");
+    owner.done(first);
+    assert!(owner.finish(4).await.into_iter().eq(1..5));
+}
