@@ -185,8 +185,12 @@ impl Writer {
         let Ok(session) = self.link.session() else {
             return;
         };
+        self.write_again_to(&session);
+    }
+
+    fn write_again_to(&mut self, session: &Arc<Session>) {
         for lines in std::mem::take(&mut self.again) {
-            self.write(&session, lines, Vec::new());
+            self.write(session, lines, Vec::new());
         }
         // Where it is refused again, not at once.
         self.again_at = Instant::now() + REFUSED;
@@ -228,6 +232,10 @@ impl Writer {
                 return;
             }
         };
+        // A lost lane's note names only what is not decided: the decisions must stand before it.
+        if !self.again.is_empty() {
+            self.write_again_to(&session);
+        }
         let kinds = records.chunk_by(|one, next| kind(one) == kind(next));
         let mut chunks: Vec<&[Record]> = kinds.collect();
         let Some(last) = chunks.pop() else {
