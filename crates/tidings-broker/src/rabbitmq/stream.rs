@@ -23,6 +23,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(100);
 /// How long the first entry of a stream that has some may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the first entry of a stream that seems to be empty may take.
+const YOUNG: Duration = Duration::from_secs(1);
 /// How long the first entry since a point in time may take, when there may be none.
 const SINCE: Duration = Duration::from_secs(1);
 
@@ -123,13 +125,15 @@ fn offset(from: ReadFrom) -> AMQPValue {
 /// A consumer at `last` gets the newest chunk, which the broker sends as a whole, and then whatever is written while
 /// it looks.
 async fn end(session: &Session, source: &Source) -> Result<Option<Position>, BrokerError> {
-    if session.ready(&source.queue).await? == 0 {
-        return Ok(None);
-    }
+    // The broker counts a stream's messages only every few seconds: where it counts none, there may be young ones.
+    let first = match session.ready(&source.queue).await? {
+        0 => YOUNG,
+        _ => PATIENCE,
+    };
     let mut newest = Attached::new(session, source, AMQPValue::LongString("last".into())).await?;
     let mut end = None;
     let looking = Instant::now();
-    let mut patience = looking + PATIENCE;
+    let mut patience = looking + first;
     while let Ok(next) = timeout_at(patience, newest.next()).await {
         let (position, _) = next.map_err(|error| session.place.error("to read", &error))?;
         end = Some(position);
