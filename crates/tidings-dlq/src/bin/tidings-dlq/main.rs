@@ -8,9 +8,13 @@ mod connection;
 mod exit;
 mod output;
 
-use std::process::ExitCode;
+use std::{
+    io::{IsTerminal, stderr},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 use crate::{connection::Connection, exit::Exit};
 
@@ -33,13 +37,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let warnings = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(warnings)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+    log_warnings();
     exit::code(
         run(&cli)
             .await
@@ -55,4 +53,14 @@ async fn run(cli: &Cli) -> anyhow::Result<Exit> {
     };
     broker.close().await;
     Ok(exit)
+}
+
+/// Warnings on stderr; `RUST_LOG` asks for more. The AMQP library would write refused messages out in full.
+fn log_warnings() {
+    let asked_for = EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_env_filter(asked_for.unwrap_or_else(|_| EnvFilter::new("warn,lapin=off")))
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .init();
 }

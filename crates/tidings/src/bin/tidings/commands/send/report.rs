@@ -65,15 +65,14 @@ impl Report {
             self.show();
             say("");
         }
-        match self.failed.get() {
-            0 => Exit::Done,
-            failed => {
-                let lines = failed + self.queued.get();
-                say(&format!(
-                    "{failed} of {lines} messages failed; the others are queued"
-                ));
-                Exit::Failed
-            }
+        let (queued, failed) = (self.queued.get(), self.failed.get());
+        if failed == 0 {
+            return Exit::Done;
         }
+        let lines = queued + failed;
+        say(&format!(
+            "{failed} of {lines} messages failed, {queued} did not"
+        ));
+        Exit::Failed
     }
 }
