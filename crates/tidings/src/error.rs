@@ -84,21 +84,19 @@ impl SendError {
     /// Puts a publish's failure into words for the message it happened to.
     pub(crate) fn new(envelope: &Envelope, error: PublishError, waited: Duration) -> Self {
         let id = envelope.id.clone();
+        let unconfirmed = |why| Self::Unconfirmed {
+            id: id.clone(),
+            why,
+            waited,
+        };
         match error {
             PublishError::UnknownAccount(account) => Self::UnknownAccount(account),
             PublishError::TooLarge(size) => Self::TooLarge { id, size },
             PublishError::Refused(why) => Self::Refused { id, why },
             // An earlier publish of this message was never confirmed, whatever the newest one showed.
-            error if envelope.headers.again => Self::Unconfirmed {
-                id,
-                why: error.to_string(),
-                waited,
-            },
-            PublishError::Lost(why) => Self::Unconfirmed {
-                id,
-                why: why.to_string(),
-                waited,
-            },
+            PublishError::Away(why) if envelope.headers.again => unconfirmed(why.to_string()),
+            PublishError::Blocked(why) if envelope.headers.again => unconfirmed(why),
+            PublishError::Lost(why) => unconfirmed(why.to_string()),
             PublishError::Away(why) => Self::Away { id, why, waited },
             PublishError::Blocked(why) => Self::Blocked { id, why, waited },
         }

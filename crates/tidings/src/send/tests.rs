@@ -171,6 +171,7 @@ async fn when_patience_runs_out_the_error_says_whether_the_message_may_be_queued
         assert!(error.is_temporary(), "{error}");
         assert_eq!(error.may_be_queued(), may_be_queued, "{script:?}: {error}");
         assert_eq!(error.id().unwrap().as_str(), "a");
+        assert!(!error.to_string().contains("not published"), "{error}");
         assert!(began.elapsed() <= Duration::from_secs(31), "{script:?}");
     }
 }
