@@ -70,6 +70,13 @@ impl Fleet {
         }
     }
 
+    /// Waits until a worker is not heard any more.
+    pub(crate) async fn falls_silent(&self, worker: &WorkerId) {
+        while self.hears(worker, Instant::now()) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Whether a worker was heard lately.
     pub(crate) fn hears(&self, worker: &WorkerId, now: Instant) -> bool {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);

@@ -48,9 +48,12 @@ pub(super) fn open(
                     Before::NoNote(_) => None,
                     noted => Some(noted),
                 });
-                tokio::time::timeout(NOTE, noted)
-                    .await
-                    .unwrap_or(Before::NoNote(worker))
+                tokio::select! {
+                    noted = noted => noted,
+                    // A killed one announces nothing any more, and writes no note.
+                    () = fleet.falls_silent(&worker) => Before::NoNote(worker),
+                    () = tokio::time::sleep(NOTE) => Before::NoNote(worker),
+                }
             }
             Before::Nothing => {
                 let newest = memories.archived(&*broker, &account, |tenures, whole| {
