@@ -36,9 +36,13 @@ until_it() {
   done
 }
 
-echo "Building (the first time takes a few minutes) …"
-cargo build --quiet -p tidings -p tidings-worker -p tidings-dlq -p tidings-sandbox
-PATH=$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd):$PATH
+if [ -n "${TIDINGS_PROGRAMS:-}" ]; then # a folder that has them built already
+  PATH=$TIDINGS_PROGRAMS:$PATH
+else
+  echo "Building (the first time takes a few minutes) …"
+  cargo build --quiet -p tidings -p tidings-worker -p tidings-dlq -p tidings-sandbox
+  PATH=$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd):$PATH
+fi
 
 tidings-sandbox --listen 127.0.0.1:0 --faults $here/faults.json >"$folder/sandbox.address" 2>"$folder/sandbox.log" &
 started+=($!)
