@@ -32,6 +32,9 @@ use crate::{
 
 /// How long a gap in front of settled deliveries may take to close before they are acknowledged one by one.
 const STRAGGLING: Duration = Duration::from_millis(5);
+/// How long the last acknowledgement is given before its channel is closed: of more than 32 that a quorum queue has not
+/// applied yet, the broker keeps the rest in the channel, and forgets them with it (measured on 3.10).
+const APPLYING: Duration = Duration::from_millis(50);
 /// How long closing a channel may take.
 const CLOSING: Duration = Duration::from_secs(5);
 /// How many things are taken up at once.
@@ -65,6 +68,7 @@ pub(super) async fn subscribe(
         told,
         events: sender,
         acks: Acks::default(),
+        acknowledged: None,
     };
     tokio::spawn(owner.run());
     Ok(Lane {
@@ -153,6 +157,7 @@ struct Owner {
     told: mpsc::UnboundedReceiver<ToLane>,
     events: mpsc::UnboundedSender<LaneEvent>,
     acks: Acks,
+    acknowledged: Option<Instant>,
 }
 
 /// How a tenure ends.
@@ -168,6 +173,9 @@ impl Owner {
             let _ = self.events.send(LaneEvent::Lost(why.clone()));
         }
         drop(self.events);
+        if let (End::Closed(_), Some(acknowledged)) = (&end, self.acknowledged) {
+            tokio::time::sleep_until(acknowledged + APPLYING).await;
+        }
         // The channel before the consumer: dropping the consumer of an open one would send a basic.cancel, which
         // activates the next consumer while this one still holds messages.
         let closing = self.channel.close(200, "OK".into());
@@ -269,7 +277,7 @@ impl Owner {
     }
 
     async fn acknowledge(
-        &self,
+        &mut self,
         frames: impl IntoIterator<Item = Ack>,
         tags: Vec<u64>,
     ) -> lapin::Result<()> {
@@ -277,6 +285,9 @@ impl Owner {
             .into_iter()
             .map(|Ack { tag, multiple }| self.channel.basic_ack(tag, BasicAckOptions { multiple }));
         try_join_all(acks).await?;
+        if !tags.is_empty() {
+            self.acknowledged = Some(Instant::now());
+        }
         for tag in tags {
             reached(Point::Acknowledged);
             let _ = self.events.send(LaneEvent::Settled(Ticket(tag)));

@@ -68,7 +68,11 @@ impl Place {
     /// The same about a queue, which may be missing.
     pub(super) fn queue_error(&self, queue: &ShortString, error: &Error) -> BrokerError {
         match reply(error) {
-            Some((code::NOT_FOUND, _)) => self.missing(format!("queue {queue}")),
+            Some((code::NOT_FOUND, words)) if words.contains("no queue") => {
+                self.missing(format!("queue {queue}"))
+            }
+            // It is declared, and not up yet: a node that starts says so of each queue in turn.
+            Some((code::NOT_FOUND, words)) => self.away(words),
             _ => self.error(&format!("to read queue {queue}"), error),
         }
     }
