@@ -86,6 +86,7 @@ macro_rules! conforms {
                 settling_out_of_order_settles_each,
                 repeating_makes_the_effect_without_a_record,
                 what_is_left_comes_again,
+                thirty_returns_lose_nothing,
             ]
             crashing: [
                 a_crash_after_the_record_loses_nothing,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tidings_broker::{Delivery, LaneName};
+use tidings_broker::{Delivery, Effect, LaneName};
 use tidings_model::Headers;
 
 use super::{
@@ -47,7 +47,7 @@ pub async fn a_delayed_message_is_never_early_and_hardly_late<F: Fixture>(fixtur
 
 pub async fn ten_thousand_due_in_one_second_are_hardly_late<F: Fixture>(fixture: &F) {
     let worker = fixture.connect("worker").await;
-    let mut owner = Owner::of_ops(&*worker, 300).await;
+    let mut owner = Owner::of_ops(&*worker, 1_000).await;
     let due = from_now(seconds(10));
     queue(&*worker, (0..10_000).map(|n| message(n).due(due))).await;
     assert!(
@@ -59,11 +59,10 @@ pub async fn ten_thousand_due_in_one_second_are_hardly_late<F: Fixture>(fixture:
         let delivery = owner.next().await;
         assert_on_time(&delivery, Timestamp::now(), seconds(3));
         let n = number(&delivery);
-        assert!(
-            !std::mem::replace(&mut seen[n], true),
-            "message {n} came twice"
-        );
-        owner.done(delivery);
+        let twice = std::mem::replace(&mut seen[n], true);
+        assert!(!twice, "message {n} came twice");
+        // Only acknowledged: how fast the ledger is does not matter here.
+        owner.repeat(delivery, Effect::Done);
     }
     owner.settled().await;
 }

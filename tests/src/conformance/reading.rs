@@ -11,12 +11,16 @@ use super::in_time;
 
 /// What is in the ledger from there up to now.
 pub(super) async fn ledger(broker: &dyn Broker, from: ReadFrom) -> Vec<LedgerEntry> {
+    let entries = try_ledger(broker, from).await;
+    entries.unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn try_ledger(broker: &dyn Broker, from: ReadFrom) -> Result<Vec<LedgerEntry>, BrokerError> {
     in_time("the end of the ledger", async {
         let entries = broker.ledger(from, ReadUntil::Now).await?;
         entries.try_collect().await
     })
     .await
-    .unwrap_or_else(|error: BrokerError| panic!("{error}"))
 }
 
 /// The dead letters from there up to now.
@@ -38,26 +42,33 @@ pub(super) fn letter(entry: DeadEntry) -> (LetterHead, Bytes) {
 
 /// Every decision in the ledger, oldest first.
 pub(super) async fn decisions(broker: &dyn Broker) -> Vec<Decision> {
-    let entries = ledger(broker, ReadFrom::First).await;
+    let decisions = try_decisions(broker).await;
+    decisions.unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn try_decisions(broker: &dyn Broker) -> Result<Vec<Decision>, BrokerError> {
+    let entries = try_ledger(broker, ReadFrom::First).await?;
     let of_decisions = entries
         .iter()
         .filter(|entry| entry.kind == EntryKind::Decisions);
-    of_decisions
-        .flat_map(LedgerEntry::records)
-        .filter_map(|record| match record {
-            Record::Decided(decision) => Some(*decision),
-            _ => None,
-        })
-        .collect()
+    let decisions = of_decisions.flat_map(LedgerEntry::records);
+    let decisions = decisions.filter_map(|record| match record {
+        Record::Decided(decision) => Some(*decision),
+        _ => None,
+    });
+    Ok(decisions.collect())
 }
 
 /// The ids of the messages that the ledger says something of, oldest first.
 pub(super) async fn decided(broker: &dyn Broker) -> Vec<MessageId> {
-    let decisions = decisions(broker).await;
-    decisions
-        .iter()
-        .map(|decision| decision.id().clone())
-        .collect()
+    let ids = try_decided(broker).await;
+    ids.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same, of a broker that may still be starting.
+pub(super) async fn try_decided(broker: &dyn Broker) -> Result<Vec<MessageId>, BrokerError> {
+    let decisions = try_decisions(broker).await?;
+    Ok(decisions.iter().map(|one| one.id().clone()).collect())
 }
 
 /// The next entries of a reading that does not end.
