@@ -63,6 +63,14 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
+/// Counts a message for which there is no lane; of nobody's account where its body does not tell.
+pub(crate) fn unroutable(account: Option<&Account>) {
+    let account = account.map(Account::to_string).unwrap_or_default();
+    let reason = Reason::Unroutable.as_str();
+    counter!("tidings_outcomes_total", "account" => account, "outcome" => "dead", "reason" => reason)
+        .increment(1);
+}
+
 /// One lane's metrics.
 #[derive(Debug)]
 pub(crate) struct LaneMetrics {
@@ -71,6 +79,7 @@ pub(crate) struct LaneMetrics {
     attempts: [Counter; Verdict::ALL.len()],
     attempt_seconds: Histogram,
     delivered: Counter,
+    dead: [Counter; Reason::ALL.len()],
     delivery_seconds: Histogram,
     rate_wait: Histogram,
     in_flight: Gauge,
@@ -85,12 +94,17 @@ impl LaneMetrics {
         let attempts = Verdict::ALL.map(|verdict| {
             counter!("tidings_attempts_total", "account" => name.clone(), "verdict" => verdict.as_str())
         });
+        // There from the start, at zero: the first death is an increase too.
+        let dead = Reason::ALL.map(|reason| {
+            counter!("tidings_outcomes_total", "account" => name.clone(), "outcome" => "dead", "reason" => reason.as_str())
+        });
         Self {
             account: account.clone(),
             rate,
             attempts,
             attempt_seconds: histogram!("tidings_attempt_seconds", "account" => name.clone()),
             delivered: counter!("tidings_outcomes_total", "account" => name.clone(), "outcome" => "delivered", "reason" => ""),
+            dead,
             delivery_seconds: histogram!("tidings_delivery_seconds", "account" => name.clone()),
             rate_wait: histogram!("tidings_rate_wait_seconds", "account" => name.clone()),
             in_flight: gauge!("tidings_in_flight", "account" => name.clone()),
@@ -125,9 +139,9 @@ impl LaneMetrics {
         match dead {
             None => self.delivered.increment(1),
             Some(reason) => {
-                let account = self.account.to_string();
-                counter!("tidings_outcomes_total", "account" => account, "outcome" => "dead", "reason" => reason.as_str())
-                    .increment(1);
+                if let Some(index) = Reason::ALL.iter().position(|known| *known == reason) {
+                    self.dead[index].increment(1);
+                }
             }
         }
     }
@@ -151,6 +165,10 @@ impl LaneMetrics {
             let value = if known == state { 1.0 } else { 0.0 };
             gauge!("tidings_lane_state", "account" => account, "state" => known.as_str())
                 .set(value);
+        }
+        // What waits is the owner's to tell: who owned the lane before says nothing stale.
+        if state == LaneState::Standby {
+            self.backlog(0);
         }
     }
 

@@ -9,6 +9,8 @@ use tidings_model::{
 };
 use tokio::sync::watch;
 
+use crate::metrics;
+
 const WINDOW: u16 = 32;
 
 /// Buries what is unroutable, until `stop` turns true.
@@ -71,6 +73,7 @@ fn bury(delivery: &Delivery) -> Settlement {
             metadata: message.map(|message| message.metadata).unwrap_or_default(),
         });
     tracing::warn!(id = ?head.id, account = ?head.account, "no lane serves this message: it becomes a dead letter");
+    metrics::unroutable(head.account.as_ref());
     let maybe_delivered = headers.maybe_delivered;
     let record = outcome.map(|outcome| {
         let verdicted = Verdicted::Ended {
