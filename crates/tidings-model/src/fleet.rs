@@ -91,8 +91,10 @@ pub struct LaneReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LaneState {
-    /// Not connected, or another worker owns the lane: ready to take it.
+    /// It has no place at the lane: another worker owns it, or the broker is away.
     Standby,
+    /// It has a place at the lane, and nothing has come yet.
+    Idle,
     /// Reading the ledger up to the tenure's opening.
     Opening,
     /// Taking messages and sending them.
@@ -107,8 +109,9 @@ pub enum LaneState {
 
 impl LaneState {
     /// Every state.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Standby,
+        Self::Idle,
         Self::Opening,
         Self::Running,
         Self::Paused,
@@ -121,6 +124,7 @@ impl LaneState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Standby => "standby",
+            Self::Idle => "idle",
             Self::Opening => "opening",
             Self::Running => "running",
             Self::Paused => "paused",

@@ -1,21 +1,24 @@
 //! Who else is there: announcements out, and what others announce.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use tidings_broker::Broker;
-use tidings_model::{Announcement, WorkerId};
-use tokio::time::Instant;
+use tidings_model::{Account, Announcement, LaneReport, WorkerId};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
-/// How often a worker announces itself, at the least.
-pub(crate) const ANNOUNCE: Duration = Duration::from_secs(1);
+use crate::ownership::Ownership;
 
-/// A worker that was not heard for so long is not counted on any more.
-const SILENT: Duration = Duration::from_millis(3500);
+/// How often the fleet is looked at: whom silence has made gone is noticed within this time.
+const TURN: Duration = Duration::from_millis(80);
 
 /// A name for this process that no other has: host, process and a random end.
 #[must_use]
@@ -37,20 +40,90 @@ pub fn worker_id() -> WorkerId {
     .into()
 }
 
-/// The workers that were heard lately.
-#[derive(Debug, Default)]
+/// The accounts whose lanes this worker should be at.
+pub(crate) type Wanted = watch::Receiver<BTreeSet<Account>>;
+
+/// Who is there, and which lanes are this worker's by that.
+#[derive(Debug)]
 pub(crate) struct Fleet {
-    heard: Mutex<HashMap<WorkerId, (Instant, Announcement)>>,
+    me: WorkerId,
+    ownership: Mutex<Ownership>,
+    /// Something was heard, or changed here.
+    news: Notify,
+    wanted: watch::Sender<BTreeSet<Account>>,
 }
 
 impl Fleet {
+    pub(crate) fn new(me: WorkerId) -> Self {
+        let ownership = Mutex::new(Ownership::new(me.clone(), []));
+        Self {
+            me,
+            ownership,
+            news: Notify::new(),
+            wanted: watch::Sender::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ownership> {
+        self.ownership
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Ownership)) {
+        change(&mut self.lock());
+        self.news.notify_one();
+    }
+
+    /// The accounts that can be served here, from now on.
+    pub(crate) fn serve(&self, accounts: impl IntoIterator<Item = Account>) {
+        self.change(|ownership| ownership.serve(accounts));
+    }
+
+    /// This worker is stopping.
+    pub(crate) fn drain(&self) {
+        self.change(Ownership::drain);
+    }
+
+    /// This worker has a place at the lane.
+    pub(crate) fn took(&self, account: &Account) {
+        self.change(|ownership| ownership.subscribed(account));
+    }
+
+    /// This worker begins to let the lane go, or has lost it.
+    pub(crate) fn left(&self, account: &Account) {
+        self.change(|ownership| ownership.left(account));
+    }
+
+    /// The lane cannot be served here at the moment: whoever else can may.
+    pub(crate) fn step_back(&self, account: &Account) {
+        self.change(|ownership| ownership.step_back(account, Instant::now()));
+    }
+
+    /// The lanes that this worker should be at, as that changes.
+    pub(crate) fn wanted(&self) -> Wanted {
+        self.wanted.subscribe()
+    }
+
+    /// Whether another worker was heard lately.
+    pub(crate) fn hears(&self, worker: &WorkerId) -> bool {
+        self.lock().hears(worker, Instant::now())
+    }
+
+    /// Waits until a worker is not heard any more.
+    pub(crate) async fn falls_silent(&self, worker: &WorkerId) {
+        while self.hears(worker) {
+            tokio::time::sleep(TURN).await;
+        }
+    }
+
     /// Listens for ever.
     pub(crate) async fn listen(&self, broker: &dyn Broker) {
         loop {
             match broker.observe().await {
                 Ok(mut announcements) => {
                     while let Some(announcement) = announcements.next().await {
-                        self.hear(announcement, Instant::now());
+                        self.change(|ownership| ownership.hear(&announcement, Instant::now()));
                     }
                 }
                 Err(error) => tracing::debug!(%error, "the fleet cannot be heard at the moment"),
@@ -59,59 +132,44 @@ impl Fleet {
         }
     }
 
-    fn hear(&self, announcement: Announcement, now: Instant) {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.retain(|_, (at, _)| now.duration_since(*at) <= SILENT);
-        match heard.get(&announcement.worker) {
-            Some((_, newer)) if newer.sequence > announcement.sequence => {}
-            _ => {
-                heard.insert(announcement.worker.clone(), (now, announcement));
+    /// Announces this worker, and decides what is wanted, for ever.
+    pub(crate) async fn turn(&self, broker: &dyn Broker, lanes: impl Fn() -> Vec<LaneReport>) {
+        loop {
+            if let Some(announcement) = self.decide(&lanes)
+                && let Err(error) = broker.announce(&announcement).await
+            {
+                tracing::debug!(%error, "not announced");
             }
+            let _ = tokio::time::timeout(TURN, self.news.notified()).await;
         }
     }
 
-    /// Waits until a worker is not heard any more.
-    pub(crate) async fn falls_silent(&self, worker: &WorkerId) {
-        while self.hears(worker, Instant::now()) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    /// Whether a worker was heard lately.
-    pub(crate) fn hears(&self, worker: &WorkerId, now: Instant) -> bool {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard
-            .get(worker)
-            .is_some_and(|(at, _)| now.duration_since(*at) <= SILENT)
+    fn decide(&self, lanes: impl Fn() -> Vec<LaneReport>) -> Option<Announcement> {
+        let now = Instant::now();
+        let mut ownership = self.lock();
+        let wanted = ownership.wanted(now);
+        self.wanted.send_if_modified(|before| {
+            let differs = *before != wanted;
+            *before = wanted;
+            differs
+        });
+        let claim = ownership.announce(now)?;
+        drop(ownership);
+        Some(Announcement {
+            worker: self.me.clone(),
+            sequence: claim.sequence,
+            at: Timestamp::now(),
+            accounts: claim.accounts,
+            subscribed: claim.subscribed,
+            lanes: lanes(),
+            draining: claim.draining,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn announcement(worker: &str, sequence: u64) -> Announcement {
-        let at = "2026-01-01T00:00:00Z".parse().unwrap();
-        Announcement {
-            worker: worker.into(),
-            sequence,
-            at,
-            accounts: vec![],
-            subscribed: Vec::new(),
-            lanes: vec![],
-            draining: false,
-        }
-    }
-
-    #[test]
-    fn a_worker_is_heard_until_it_was_silent_for_a_while() {
-        let fleet = Fleet::default();
-        let now = Instant::now();
-        fleet.hear(announcement("a", 1), now);
-        assert!(fleet.hears(&"a".into(), now + SILENT));
-        assert!(!fleet.hears(&"a".into(), now + SILENT + Duration::from_millis(1)));
-        assert!(!fleet.hears(&"b".into(), now));
-    }
 
     #[test]
     fn two_workers_never_have_one_name() {

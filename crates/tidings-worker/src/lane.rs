@@ -28,7 +28,7 @@ pub(crate) use self::status::Status;
 use self::tenure::Serving;
 use crate::{
     attempt::Caller,
-    fleet::Fleet,
+    fleet::{Fleet, Wanted},
     follow::{LaneMemory, Memories},
     gate::Gate,
     metrics::LaneMetrics,
@@ -62,6 +62,9 @@ enum End {
     Again,
 }
 
+/// After so many vain tries to take a place at a lane, others may.
+const STEP_BACK: u32 = 3;
+
 /// A pause up to this long keeps what is held; a longer one lets the lane go.
 const SHORT_PAUSE: Duration = Duration::from_secs(30);
 
@@ -84,15 +87,20 @@ pub(crate) async fn keep_running(context: LaneContext, stop: watch::Receiver<boo
 async fn run(context: &LaneContext, mut stop: watch::Receiver<bool>) {
     let mut gate = Gate::new(context.config.account_probe);
     let mut failures = 0;
+    let mut wanted = context.fleet.wanted();
     loop {
         let place = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            place = take_a_place(context, &mut gate) => place,
+            place = take_a_place(context, &mut gate, &mut wanted) => place,
         };
         match place {
             Ok(serving) => {
                 failures = 0;
-                if serving.serve(context, &mut gate, &mut stop).await == End::Stopped {
+                if serving
+                    .serve(context, &mut gate, &mut stop, &mut wanted)
+                    .await
+                    == End::Stopped
+                {
                     return;
                 }
                 // A probe whose result was lost with the lane is made again.
@@ -100,6 +108,9 @@ async fn run(context: &LaneContext, mut stop: watch::Receiver<bool>) {
             }
             Err(error) => {
                 failures += 1;
+                if failures >= STEP_BACK {
+                    context.fleet.step_back(&context.account);
+                }
                 tracing::warn!(account = %context.account, %error, "the lane cannot be taken at the moment");
             }
         }
@@ -114,7 +125,13 @@ async fn run(context: &LaneContext, mut stop: watch::Receiver<bool>) {
 async fn take_a_place(
     context: &LaneContext,
     gate: &mut Gate,
+    wanted: &mut Wanted,
 ) -> Result<Serving, tidings_broker::BrokerError> {
+    context.status.set(LaneState::Standby);
+    while !wanted.borrow_and_update().contains(&context.account) {
+        context.status.turn();
+        let _ = tokio::time::timeout(Duration::from_secs(1), wanted.changed()).await;
+    }
     let probing = wait_out_a_pause(context, gate).await;
     context.status.set(LaneState::Standby);
     // A lane that opens in order to probe needs one message, and holds no other back from an owner who may do more.
@@ -124,6 +141,7 @@ async fn take_a_place(
         .subscribe(LaneName::Account(context.account.clone()), window)
         .await?;
     context.status.took(&lane.settle);
+    context.fleet.took(&context.account);
     Ok(Serving::new(lane, window, context))
 }
 

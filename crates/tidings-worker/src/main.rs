@@ -122,8 +122,9 @@ fn fail(what: &str, code: u8) -> ExitCode {
 
 fn start_logging(format: LogFormat) {
     use std::io::IsTerminal as _;
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDINGS_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let wanted = std::env::var("TIDINGS_LOG").unwrap_or_else(|_| "info".into());
+    // lapin logs whole bodies that come back, and each look at what is not there.
+    let filter = tracing_subscriber::EnvFilter::new(format!("lapin=off,{wanted}"));
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -94,6 +94,7 @@ impl Lanes {
                 .collect()
         };
         stop_all(stopping).await;
+        self.shared.fleet.serve(config.accounts.keys().cloned());
         for (account, wanted, caller) in callers {
             let running = self.start(&account, wanted, caller, config.drain);
             self.lock().insert(account, running);
@@ -194,6 +195,7 @@ impl Lanes {
             {
                 if let Some(place) = status.take_place() {
                     tracing::error!(account = %status.report().account, "the lane's loop hangs: its place is given up");
+                    self.shared.fleet.step_back(&status.report().account);
                     place.close().await;
                 }
             }

@@ -7,13 +7,13 @@ use std::{
 
 use jiff::Timestamp;
 use tidings_broker::{Broker, BrokerError, Difference, Options, Topology};
-use tidings_model::{Announcement, BrokerUrl, Config, WorkerId};
+use tidings_model::{BrokerUrl, Config, WorkerId};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     admin::{self, Subject},
     attempt::{CallerError, Secrets},
-    fleet::{ANNOUNCE, Fleet},
+    fleet::Fleet,
     follow::Memories,
     metrics,
     supervise::{Lanes, Shared},
@@ -132,7 +132,7 @@ async fn serve(
         me: id.clone(),
         broker: broker.clone(),
         memories: Arc::new(Memories::new(id.clone(), config.remember, Timestamp::now())),
-        fleet: Arc::new(Fleet::default()),
+        fleet: Arc::new(Fleet::new(id.clone())),
         secrets,
         tenures: Arc::new(AtomicU64::new(1)),
     };
@@ -154,12 +154,10 @@ async fn serve(
         let lanes = lanes.clone();
         async move { lanes.watch().await }
     });
-    background.spawn(announce(
-        id.clone(),
-        broker.clone(),
-        lanes.clone(),
-        told.stop.clone(),
-    ));
+    background.spawn({
+        let (fleet, broker, lanes) = (shared.fleet.clone(), broker.clone(), lanes.clone());
+        async move { fleet.turn(&*broker, || lanes.reports()).await }
+    });
     let unroutable = tokio::spawn(unroutable::run(broker.clone(), told.stop.clone()));
     lanes
         .become_those_of(&config)
@@ -173,6 +171,7 @@ async fn serve(
     tracing::info!(worker = %id, broker = %broker.place(), lanes = config.accounts.len(), "the worker runs");
     until_told(&lanes, &*broker, told).await;
     tracing::info!(worker = %id, "the worker drains");
+    shared.fleet.drain();
     lanes.stop().await;
     let _ = unroutable.await;
     background.shutdown().await;
@@ -244,28 +243,4 @@ async fn check_topology(
         }
     }
     Ok(())
-}
-
-async fn announce(
-    id: WorkerId,
-    broker: Arc<dyn Broker>,
-    lanes: Arc<Lanes>,
-    stop: watch::Receiver<bool>,
-) {
-    for sequence in 0.. {
-        let lanes = lanes.reports();
-        let announcement = Announcement {
-            worker: id.clone(),
-            sequence,
-            at: Timestamp::now(),
-            accounts: lanes.iter().map(|lane| lane.account.clone()).collect(),
-            subscribed: Vec::new(),
-            lanes,
-            draining: *stop.borrow(),
-        };
-        if let Err(error) = broker.announce(&announcement).await {
-            tracing::debug!(%error, "not announced");
-        }
-        tokio::time::sleep(ANNOUNCE).await;
-    }
 }

@@ -27,6 +27,7 @@ const NOTE: Duration = Duration::from_secs(10);
 impl Serving {
     /// Lets the lane go in good order: nothing new starts, calls in flight finish, what is decided is confirmed.
     pub(super) async fn let_go(mut self, context: &LaneContext, gate: &mut Gate, drain: Duration) {
+        context.fleet.left(&context.account);
         let deadline = Instant::now() + drain;
         self.leave_what_waits();
         self.finish_calls(deadline, context, gate).await;
@@ -58,6 +59,7 @@ impl Serving {
         why: &str,
     ) -> End {
         tracing::warn!(account = %context.account, why, "the lane is lost");
+        context.fleet.left(&context.account);
         self.leave_what_waits();
         self.finish_calls(Instant::now() + LOST, context, gate)
             .await;

@@ -3,7 +3,6 @@ use std::{collections::HashSet, time::Duration};
 use jiff::Timestamp;
 use tidings_broker::BrokerError;
 use tidings_model::{Record, Tenure};
-use tokio::time::Instant;
 
 use super::LaneContext;
 use crate::tenures::{Before, Inheritance};
@@ -42,7 +41,7 @@ pub(super) fn open(
             })
             .await;
         let before = match before {
-            Before::NoNote(worker) if worker != me && fleet.hears(&worker, Instant::now()) => {
+            Before::NoNote(worker) if worker != me && fleet.hears(&worker) => {
                 tracing::info!(%account, %worker, "waiting for the note of the lane's last owner");
                 let noted = memory.until(|memory| match memory.tenures.before(&tenure) {
                     Before::NoNote(_) => None,

@@ -9,12 +9,13 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
 use tidings_broker::{BrokerError, Delivery, Lane, LaneEvent, Ticket};
-use tidings_model::{LaneState, MessageId, Tenure};
+use tidings_model::{Account, LaneState, MessageId, Tenure};
 use tokio::{sync::watch, time::Instant};
 
 use super::{End, LaneContext, SHORT_PAUSE, job::Job, open::open};
 use crate::{
     attempt::CallEnded,
+    fleet::Wanted,
     gate::Gate,
     limits::{AccountLimit, DestinationLimits},
     tenures::Inheritance,
@@ -68,6 +69,8 @@ enum Turned {
     Opened(Result<Inheritance, BrokerError>),
     Time,
     Stop,
+    /// Another worker serves the lane from now on.
+    Unwanted,
 }
 
 impl Serving {
@@ -99,6 +102,7 @@ impl Serving {
         context: &LaneContext,
         gate: &mut Gate,
         stop: &mut watch::Receiver<bool>,
+        wanted: &mut Wanted,
     ) -> End {
         let mut clock = tokio::time::interval(Duration::from_secs(1));
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -109,7 +113,7 @@ impl Serving {
                 self.let_go(context, gate, context.drain).await;
                 return End::Again;
             }
-            match self.turn(stop, &mut clock).await {
+            match self.turn(&context.account, stop, wanted, &mut clock).await {
                 Turned::Lane(Some(event)) => {
                     if let Some(why) = self.on_event(event, context) {
                         return self.lose(context, gate, stop, &why).await;
@@ -124,6 +128,12 @@ impl Serving {
                     return self.lose(context, gate, stop, &error.to_string()).await;
                 }
                 Turned::Time => {}
+                Turned::Unwanted => {
+                    tracing::info!(account = %context.account, "the lane moves to another worker");
+                    context.status.set(LaneState::Draining);
+                    self.let_go(context, gate, context.drain).await;
+                    return End::Again;
+                }
                 Turned::Stop => {
                     context.status.set(LaneState::Draining);
                     self.let_go(context, gate, context.drain).await;
@@ -135,7 +145,9 @@ impl Serving {
 
     async fn turn(
         &mut self,
+        account: &Account,
         stop: &mut watch::Receiver<bool>,
+        wanted: &mut Wanted,
         clock: &mut tokio::time::Interval,
     ) -> Turned {
         let wake_at = self.wake_at;
@@ -151,6 +163,7 @@ impl Serving {
             () = self.lane.fence.held(), if self.waits_for_fence => Turned::Time,
             _ = clock.tick() => Turned::Time,
             _ = stop.wait_for(|stop| *stop) => Turned::Stop,
+            _ = wanted.wait_for(|wanted| !wanted.contains(account)) => Turned::Unwanted,
         }
     }
 
@@ -244,7 +257,7 @@ impl Serving {
             (_, Some((until, cause))) if until > now => {
                 context.status.pause(until, &cause.to_string())
             }
-            (Phase::Standby, _) => context.status.set(LaneState::Standby),
+            (Phase::Standby, _) => context.status.set(LaneState::Idle),
             (Phase::Opening { .. }, _) => context.status.set(LaneState::Opening),
             (Phase::Open { .. }, _) if gate.is_open() => context.status.set(LaneState::Running),
             (Phase::Open { .. }, _) => context.status.set(LaneState::Probing),

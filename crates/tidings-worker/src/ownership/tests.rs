@@ -1,0 +1,5 @@
+mod fleet;
+mod moves;
+mod properties;
+mod rules;
+mod worker;
