@@ -2,6 +2,10 @@
 
 use std::collections::VecDeque;
 
+/// How many frames one round of stragglers may have. RabbitMQ passes on 32 acknowledgements that a quorum queue has not
+/// applied yet, keeps the others back in the channel, and forgets them if that closes.
+const BURST: usize = 16;
+
 /// The deliveries of one channel: their tags count up from 1.
 ///
 /// The settled ones in front are acknowledged with one frame. One behind a gap is given a round's time for the gap to
@@ -86,13 +90,13 @@ impl Acks {
         )
     }
 
-    /// Frames for what has been behind a gap since the last time this was asked.
+    /// Frames for what has been behind a gap since the last time this was asked, at most [`BURST`].
     pub(super) fn stragglers(&mut self) -> Vec<Ack> {
         let mut frames = Vec::new();
         for (tag, slot) in (self.first..).zip(&mut self.slots) {
             match slot {
                 Slot::Settled => *slot = Slot::Waited,
-                Slot::Waited => {
+                Slot::Waited if frames.len() < BURST => {
                     *slot = Slot::Acknowledged;
                     self.settled -= 1;
                     frames.push(Ack {
@@ -100,7 +104,7 @@ impl Acks {
                         multiple: false,
                     });
                 }
-                Slot::Held | Slot::Acknowledged => {}
+                Slot::Waited | Slot::Held | Slot::Acknowledged => {}
             }
         }
         frames
@@ -170,6 +174,19 @@ mod tests {
         acks.delivered(3);
         acks.settled(3);
         assert_eq!(acks.front(), (Some(one(3)), vec![3]));
+    }
+
+    #[test]
+    fn stragglers_come_in_bursts_that_the_broker_can_take() {
+        let mut acks = delivered(41);
+        (2..=41).for_each(|tag| acks.settled(tag));
+        let rounds = [0, 16, 16, 8, 0].map(|frames| (frames, acks.stragglers().len()));
+        assert!(
+            rounds.iter().all(|(wanted, sent)| wanted == sent),
+            "{rounds:?}"
+        );
+        acks.settled(1);
+        assert_eq!(acks.front(), (Some(one(1)), vec![1]));
     }
 
     #[test]

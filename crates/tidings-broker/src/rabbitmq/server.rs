@@ -6,7 +6,7 @@ use lapin::{
     uri::AMQPUri,
 };
 
-use super::place::Place;
+use super::{place::Place, session::CONNECTING};
 use crate::BrokerError;
 
 const OLDEST: (u32, u32) = (3, 10);
@@ -19,7 +19,10 @@ const MAX_GREETING: u32 = 65_536;
 /// Refuses a broker that is too old, or none. lapin does not tell what the server says of itself, so this reads the
 /// greeting on a connection of its own.
 pub(super) async fn check(uri: &AMQPUri, place: &Place) -> Result<(), BrokerError> {
-    let greeting = greeting(uri).await.map_err(|error| place.away(error))?;
+    let asked = tokio::time::timeout(CONNECTING, greeting(uri)).await;
+    let greeting = asked
+        .map_err(|_| place.away(format!("no answer within {CONNECTING:?}")))?
+        .map_err(|error| place.away(error))?;
     judge(&greeting).map_err(|why| place.unsupported(why))
 }
 

@@ -21,7 +21,7 @@ use super::{names::Names, place::Place, publisher::Publisher};
 use crate::{BrokerError, Fence};
 
 /// How long one attempt to connect may take.
-const CONNECTING: Duration = Duration::from_secs(10);
+pub(super) const CONNECTING: Duration = Duration::from_secs(10);
 /// How often a connection is looked at, should it end without a word.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long an orderly end may take: a blocked connection never answers.
@@ -81,7 +81,11 @@ impl Session {
         let publishing = Arc::new(connect(target, "publishing").await?);
         let consuming = Arc::new(connect(target, "consuming").await?);
         let (lost, why) = (CancellationToken::new(), Arc::new(OnceLock::new()));
-        let blocked = watch_over([publishing.clone(), consuming.clone()], lost.clone(), why.clone());
+        let blocked = watch_over(
+            [publishing.clone(), consuming.clone()],
+            lost.clone(),
+            why.clone(),
+        );
         let publisher = || Publisher::start(publishing.clone(), lost.clone(), target.fence.clone());
         Ok(Self {
             place: target.place.clone(),
