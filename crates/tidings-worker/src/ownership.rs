@@ -33,6 +33,9 @@ const DEAF: Duration = Duration::from_millis(1750);
 // Where everybody stops hearing at once, each is deaf before another seems gone to it.
 const _: () = assert!(DEAF.as_millis() + ANNOUNCE.as_millis() < SILENT.as_millis());
 
+/// A worker that has been deaf for so long does not stand in the way of others any more.
+const STONE_DEAF: Duration = Duration::from_secs(10);
+
 /// For how long a worker hears before it takes a lane. Who is there answers a newcomer at once.
 const LISTEN: Duration = Duration::from_millis(500);
 
@@ -91,7 +94,7 @@ impl Ownership {
             stepped_back: BTreeMap::new(),
             draining: false,
             others: BTreeMap::new(),
-            echo: Echo::new(DEAF),
+            echo: Echo::default(),
             said: None,
             owes_greeting: false,
         }
@@ -223,9 +226,10 @@ impl Ownership {
             .is_some_and(|until| now < *until)
     }
 
-    /// While it cannot take a lane, this worker does not stand in the way of one that can.
+    /// While it takes no lane, this worker does not stand in the way of one that would. Deafness that everybody shares
+    /// is soon over, and no reason to move lanes.
     fn claim(&self, now: Instant) -> Claim {
-        let hears = self.hears_itself(now);
+        let hears = self.echo.is_younger(STONE_DEAF, now);
         let can_take = |account: &&Account| {
             self.subscribed.contains(*account) || hears && !self.steps_back(account, now)
         };

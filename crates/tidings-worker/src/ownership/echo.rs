@@ -2,13 +2,14 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
+use super::DEAF;
+
 /// One's own announcements, coming back: who hears those hears the others too.
 ///
-/// What counts is when the echo was *said*: a process that was frozen finds old ones in its socket.
-#[derive(Debug)]
+/// What counts is when an echo was *said*: a process that was frozen finds old ones in its socket.
+#[derive(Debug, Default)]
 pub(super) struct Echo {
-    deaf_after: Duration,
-    /// What was said and may still come back.
+    /// What may still come back, with when it was said.
     awaited: VecDeque<(u64, Instant)>,
     /// When the newest that came back was said.
     newest: Option<Instant>,
@@ -16,21 +17,14 @@ pub(super) struct Echo {
     hearing_since: Option<Instant>,
 }
 
-impl Echo {
-    pub(super) fn new(deaf_after: Duration) -> Self {
-        Self {
-            deaf_after,
-            awaited: VecDeque::new(),
-            newest: None,
-            hearing_since: None,
-        }
-    }
+/// What has not come back by then never does, or proves nothing.
+const AWAITED: usize = 64;
 
+impl Echo {
     pub(super) fn said(&mut self, sequence: u64, now: Instant) {
-        // One that comes back later than this proves nothing.
-        let deaf_after = self.deaf_after;
-        self.awaited
-            .retain(|(_, said)| now.saturating_duration_since(*said) <= deaf_after);
+        if self.awaited.len() == AWAITED {
+            self.awaited.pop_front();
+        }
         self.awaited.push_back((sequence, now));
     }
 
@@ -38,16 +32,24 @@ impl Echo {
         let Some(place) = self.awaited.iter().position(|(said, _)| *said == sequence) else {
             return;
         };
-        let was_deaf = !self.hears(now);
-        self.newest = self.awaited.drain(..=place).next_back().map(|(_, said)| said);
-        if was_deaf {
+        if !self.hears(now) {
             self.hearing_since = Some(now);
         }
+        self.newest = self
+            .awaited
+            .drain(..=place)
+            .next_back()
+            .map(|(_, said)| said);
     }
 
     pub(super) fn hears(&self, now: Instant) -> bool {
+        self.is_younger(DEAF, now)
+    }
+
+    /// Whether the newest echo was said less long ago.
+    pub(super) fn is_younger(&self, age: Duration, now: Instant) -> bool {
         self.newest
-            .is_some_and(|said| now.saturating_duration_since(said) <= self.deaf_after)
+            .is_some_and(|said| now.saturating_duration_since(said) <= age)
     }
 
     /// For how long it has heard without a break.

@@ -111,7 +111,7 @@ impl Fleet {
             serves,
             state: State::Running,
             lanes: vec![Place::NONE; self.accounts.len()],
-            link: Link::Up,
+            link: Link::Down { until: self.now },
             trouble: Trouble::default(),
             confirmed: None,
         });
@@ -336,10 +336,12 @@ impl Fleet {
         let is_away = me.link != Link::Up;
         let wants = me.ownership.wants(account, at);
         me.lanes[lane] = match me.lanes[lane] {
-            Place::None { retry_at, failures } if wants && retry_at <= self.now && !is_away => Place::Asked {
-                until: self.now + self.random.random_range(10..150),
-                failures,
-            },
+            Place::None { retry_at, failures } if wants && retry_at <= self.now && !is_away => {
+                Place::Asked {
+                    until: self.now + self.random.random_range(10..150),
+                    failures,
+                }
+            }
             Place::Asked { until, failures } if until <= self.now => {
                 if in_touch && !is_refused {
                     me.ownership.subscribed(account);
@@ -394,7 +396,7 @@ impl Fleet {
         }
     }
 
-    fn drop_connection(&mut self, worker: usize) {
+    pub(super) fn drop_connection(&mut self, worker: usize) {
         if self.workers[worker].link == Link::Up {
             self.workers[worker].link = Link::Dropped;
         }

@@ -122,6 +122,19 @@ fn a_rolling_change_of_the_accounts_leaves_no_lane_unserved() {
 }
 
 #[test]
+fn the_lanes_of_one_that_hears_nobody_and_loses_its_connection_are_taken_by_others() {
+    for mut fleet in fleets(3) {
+        fleet.trouble(0).deaf = fleet.now() + 60_000;
+        fleet.run_for(5_000);
+        assert_eq!(fleet.longest_gap, 0);
+        fleet.drop_connection(0);
+        fleet.run_for(30_000);
+        assert!(fleet.longest_gap < 12_000, "{}", fleet.longest_gap);
+        assert!(fleet.lanes_of(0).is_empty());
+    }
+}
+
+#[test]
 fn where_the_called_one_gets_no_place_its_lane_goes_on_elsewhere() {
     for mut fleet in fleets(2) {
         fleet.join((0..LANES).collect());
