@@ -5,6 +5,9 @@
 //! lease with a number ([`lease`]); each lane of a process has a task that renews it and hands messages out
 //! ([`keeper`]), and settling checks the number in the transaction that writes record, effect and end ([`settle`]).
 //! Each process looks some forty times a second, for microseconds, whether another one wrote.
+//!
+//! What it cannot do: a process that is stopped (`SIGSTOP`) in the middle of a transaction keeps the file locked until
+//! it goes on or is killed. The file does not shrink: room that messages leave is used again.
 
 mod batch;
 mod clock;

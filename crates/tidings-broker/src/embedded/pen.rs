@@ -152,7 +152,10 @@ impl Pen {
         while !jobs.is_empty() {
             match self.transact(&mut jobs) {
                 Ok(()) => {
-                    self.set_well(None);
+                    // What only reads succeeds on a full disk too: it proves nothing while something waits.
+                    if self.again.is_empty() {
+                        self.set_well(None);
+                    }
                     jobs.drain(..).for_each(Job::done);
                 }
                 Err(Trouble::In(index, error)) => {

@@ -4,10 +4,10 @@ use rusqlite::{Connection, params};
 
 use super::clock;
 
-/// How often what is too old is looked for.
-pub(super) const EACH: Duration = Duration::from_secs(60);
+/// How often what is too old is looked for, where anything is written at all.
+pub(super) const EACH: Duration = Duration::from_secs(1);
 
-/// At most so many rows go at once, so that nobody waits for long.
+/// At most so many rows go at once, so that nobody waits for long; more than are written in that time.
 const ROWS: i64 = 1000;
 
 /// Removes entries of the ledger and dead letters that outlived their age.

@@ -164,3 +164,27 @@ async fn a_broker_that_closes_lets_its_lanes_go() {
         .unwrap();
     assert_eq!(lease.unwrap().left(clock::uptime(), PACE.lease), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_writes_without_a_pause_lets_others_write() {
+    let kit = Kit::new();
+    let (busy, other) = (kit.join("busy").await, kit.join("other").await);
+    let writing = CancellationToken::new();
+    let flood = async {
+        let mut newest = None;
+        while !writing.is_cancelled() {
+            newest = Some(busy.publish(envelope("x")).await.unwrap());
+        }
+        newest.unwrap().await.unwrap();
+    };
+    let others = async {
+        for _ in 0..50 {
+            publish(&other, envelope("y")).await;
+        }
+        writing.cancel();
+    };
+    soon("fifty writes of the other", async {
+        tokio::join!(flood, others)
+    })
+    .await;
+}
