@@ -1,11 +1,12 @@
 //! What the tests of Tidings stand on: real brokers, real processes, and patience.
 //!
-//! Outside of [`conformance`] nothing in here knows what Tidings does: it starts things, kills them,
+//! Outside of [`conformance`] and [`fleet`] nothing in here knows what Tidings does: it starts things, kills them,
 //! and waits. What is started ends with the test process, however that ends. A harness has one answer
 //! to an environment that lacks something: it panics and says what to install.
 
 pub mod conformance;
 mod eventually;
+pub mod fleet;
 mod leash;
 mod process;
 mod rabbitmq;

@@ -8,7 +8,7 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
-use tidings_broker::{Broker as _, Envelope, Options, Topology};
+use tidings_broker::{Envelope, Options, Topology};
 use tidings_model::{Account, Draft, Headers, MessageId, payload::groupme};
 use tidings_tests::{Broker, Flavour, Process, Program, Vhost};
 

@@ -1,0 +1,341 @@
+//! A fleet as it runs: a broker, a configuration, the pretended providers, workers, and what they wrote down. Every
+//! program is the real one, in a process of its own.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use tidings_tests::fleet::{Fleet, On, messages};
+//!
+//! let fleet = Fleet::on(On::Embedded)
+//!     .account("raven.crm", r#"rate = "100/s""#)
+//!     .start()
+//!     .await;
+//! let worker = fleet.worker().await;
+//! let ids = fleet.send(&messages("raven.crm", "m", 10)).await;
+//! fleet.ended(&ids).await;
+//! assert!(worker.terminate().await.success());
+//! # }
+//! ```
+
+mod book;
+mod configuration;
+mod ledger;
+mod message;
+mod place;
+mod reckoning;
+mod sandbox;
+mod worker;
+
+pub use book::Book;
+pub use configuration::Configuration;
+pub use ledger::Ledger;
+pub use message::{message, messages, to};
+pub use place::On;
+pub use reckoning::Reckoning;
+pub use sandbox::Sandbox;
+pub use worker::Worker;
+
+use std::{collections::{BTreeMap, BTreeSet}, path::Path, process::Output, sync::Arc, time::Duration};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tidings_broker::{Broker, Options};
+use tidings_model::{BrokerUrl, DeadLetter, Outcome};
+use tidings_sandbox::Faults;
+
+use self::place::Place;
+use crate::{PATIENCE, PrivateNode, Program, eventually_within};
+
+/// How long a fleet may take to bring everything to its end: longer than [`PATIENCE`], since it is a lot.
+const ENDING: Duration = PATIENCE.saturating_mul(3);
+
+/// A broker with its topology declared, the sandbox, and a configuration that knows both.
+pub struct Fleet {
+    /// What the configuration file says; [`Fleet::reconfigure`] changes both.
+    configuration: Configuration,
+    /// The providers.
+    pub sandbox: Sandbox,
+    /// What the ledger says, as it is written.
+    pub ledger: Ledger,
+    /// A connection of the test's own, for what no program of Tidings does.
+    pub broker: Arc<dyn Broker>,
+    place: Place,
+    folder: TempDir,
+}
+
+/// A fleet that is about to start.
+pub struct Draft {
+    on: On,
+    configuration: Configuration,
+    faults: Faults,
+}
+
+impl Draft {
+    /// Adds an account whose base URL is the sandbox's and whose secret is in a file; `settings` are lines of TOML.
+    #[must_use]
+    pub fn account(mut self, name: &str, settings: &str) -> Self {
+        self.configuration.account(name, settings);
+        self
+    }
+
+    /// Adds lines of TOML in front of the accounts.
+    #[must_use]
+    pub fn settings(mut self, settings: &str) -> Self {
+        self.configuration.settings.push_str(settings);
+        self
+    }
+
+    /// What goes wrong from the start.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// Starts the sandbox, and declares the topology. No worker runs yet.
+    ///
+    /// # Panics
+    /// Where anything of that fails.
+    pub async fn start(self) -> Fleet {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let place = Place::prepare(self.on, folder.path()).await;
+        let sandbox = Sandbox::start().await;
+        sandbox.set_faults(&self.faults).await;
+        let mut configuration = self.configuration;
+        configuration.place(folder.path(), &place.url(), sandbox.url());
+        configuration.write();
+        apply(&configuration).await;
+        let url: BrokerUrl = place.url().parse().expect("a broker's URL");
+        let broker = tidings_broker::connect(&url, Options::new("test".into()))
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        Fleet {
+            configuration,
+            sandbox,
+            ledger: Ledger::follow(broker.clone()),
+            broker,
+            place,
+            folder,
+        }
+    }
+}
+
+impl Fleet {
+    /// A fleet on that broker, with nothing in it yet.
+    pub fn on(on: On) -> Draft {
+        Draft {
+            on,
+            configuration: Configuration::default(),
+            faults: Faults::none(),
+        }
+    }
+
+    /// The broker's URL, for a program's `--broker`.
+    pub fn url(&self) -> String {
+        self.place.url()
+    }
+
+    /// The configuration, as it was written last.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// Changes the configuration file, and declares what it names. Workers that run know nothing of it yet.
+    pub async fn reconfigure(&mut self, change: impl FnOnce(&mut Configuration)) {
+        change(&mut self.configuration);
+        self.configuration.write();
+        apply(&self.configuration).await;
+    }
+
+    /// Starts a worker, and waits until its admin endpoint listens.
+    pub async fn worker(&self) -> Worker {
+        self.worker_with(&[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn worker_with(&self, arguments: &[&str]) -> Worker {
+        Worker::start(&self.configuration.file(), arguments).await
+    }
+
+    /// A worker with another configuration.
+    pub async fn worker_of(&self, configuration: &Path) -> Worker {
+        Worker::start(configuration, &[]).await
+    }
+
+    /// Runs `tidings-worker check-config` with the configuration and these arguments.
+    pub async fn check_config(&self, arguments: &[&str]) -> Output {
+        Program::new("tidings-worker")
+            .args(["check-config", "--config"])
+            .arg(self.configuration.file())
+            .args(arguments)
+            .run("")
+            .await
+    }
+
+    /// Hands messages to `tidings send`, and returns their ids once the broker confirmed all of them.
+    ///
+    /// # Panics
+    /// Where it does not take every one.
+    pub async fn send(&self, messages: &[Value]) -> Vec<String> {
+        let output = self.try_to_send(messages).await;
+        assert!(
+            output.status.success(),
+            "tidings send: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let receipts = lines(&output.stdout);
+        assert!(
+            receipts.iter().all(|receipt| receipt["status"] == "queued"),
+            "{receipts:?}"
+        );
+        assert_eq!(receipts.len(), messages.len());
+        let id = |receipt: &Value| receipt["id"].as_str().expect("a receipt's id").to_owned();
+        receipts.iter().map(id).collect()
+    }
+
+    /// Hands messages to `tidings send`, and returns what it said.
+    pub async fn try_to_send(&self, messages: &[Value]) -> Output {
+        let lines: Vec<String> = messages.iter().map(Value::to_string).collect();
+        self.command("tidings", &["send"])
+            .run(lines.join("\n"))
+            .await
+    }
+
+    /// A program that is told where the broker is.
+    pub fn command(&self, program: &'static str, arguments: &[&str]) -> Program {
+        Program::new(program)
+            .args(arguments)
+            .args(["--broker", &self.url()])
+    }
+
+    /// Waits until each of these has an outcome, and returns them.
+    pub async fn ended(&self, ids: &[String]) -> BTreeMap<String, Outcome> {
+        eventually_within(ENDING, "every message has ended", async || {
+            let open = self.ledger.open(ids);
+            match open.first() {
+                None => Ok(()),
+                Some(first) => Err(format!("{} of {} are open, {first} for one", open.len(), ids.len())),
+            }
+        })
+        .await;
+        let wanted: BTreeSet<&String> = ids.iter().collect();
+        let mut outcomes = self.ledger.outcomes();
+        outcomes.retain(|id, _| wanted.contains(id));
+        outcomes
+    }
+
+    /// Waits until each of these has an outcome, and puts the ledger, the dead letters and the sandbox's book together.
+    pub async fn reckon(&self, ids: &[String]) -> Reckoning {
+        let outcomes = self.ended(ids).await;
+        // A letter follows its outcome, in a step of its own.
+        let dead = outcomes
+            .values()
+            .filter(|outcome| outcome.reason().is_some())
+            .count();
+        let letters = eventually_within(PATIENCE, "every dead message has a letter", async || {
+            let letters = self.letters().await;
+            match letters.len() >= dead {
+                true => Ok(letters),
+                false => Err(format!("{} letters for {dead}", letters.len())),
+            }
+        });
+        Reckoning {
+            letters: letters.await,
+            outcomes,
+            book: self.sandbox.book().await,
+        }
+    }
+
+    /// The dead letters, as `tidings-dlq list --json` shows them.
+    ///
+    /// # Panics
+    /// Where it fails.
+    pub async fn letters(&self) -> Vec<DeadLetter> {
+        let output = self
+            .command("tidings-dlq", &["list", "--json"])
+            .run("")
+            .await;
+        assert!(
+            output.status.success(),
+            "tidings-dlq list: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let letter = |line| serde_json::from_value(line).expect("a dead letter");
+        lines(&output.stdout).into_iter().map(letter).collect()
+    }
+
+    /// The lanes of a worker that was killed go to the next one at once.
+    ///
+    /// On RabbitMQ they do so anyway. The embedded broker leaves them to their lease, for seconds; whoever knows that
+    /// the owner is dead can end that. Tests that kill many workers do, the one of the take-over does not.
+    ///
+    /// # Panics
+    /// Where the embedded broker's file cannot be written.
+    pub fn end_leases(&self) {
+        self.place.end_leases();
+    }
+
+    /// The node of [`On::OwnRabbitMq`].
+    ///
+    /// # Panics
+    /// Anywhere else.
+    pub fn node(&mut self) -> &mut PrivateNode {
+        self.place.node()
+    }
+
+    /// Where the fleet keeps its files: the configuration, the secrets, the embedded broker's file.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+async fn apply(configuration: &Configuration) {
+    let output = Program::new("tidings")
+        .args(["topology", "apply", "--config"])
+        .arg(configuration.file())
+        .run("")
+        .await;
+    assert!(
+        output.status.success(),
+        "tidings topology apply: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn lines(stdout: &[u8]) -> Vec<Value> {
+    String::from_utf8_lossy(stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+        .collect()
+}
+
+/// Each of these scenarios, functions of [`On`], as a test on the embedded broker and one on RabbitMQ 3.10.
+#[macro_export]
+macro_rules! on_each_broker {
+    ($($scenario:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() {
+                super::$scenario($crate::fleet::On::Embedded).await;
+            })*
+        }
+        mod rabbitmq_3_10 {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() {
+                super::$scenario($crate::fleet::On::RabbitMq($crate::Flavour::Debian)).await;
+            })*
+        }
+    };
+}
+
+/// Each of these scenarios as a test on RabbitMQ 4.3.
+#[macro_export]
+macro_rules! on_rabbitmq_4_3 {
+    ($($scenario:ident),* $(,)?) => {
+        mod rabbitmq_4_3 {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() {
+                super::$scenario($crate::fleet::On::RabbitMq($crate::Flavour::V43)).await;
+            })*
+        }
+    };
+}

@@ -1,0 +1,127 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::StreamExt;
+use tidings_broker::{Broker, ReadFrom, ReadUntil};
+use tidings_model::{Decision, Outcome, Record, Verdicted};
+use tokio::task::JoinHandle;
+
+/// What the ledger says, followed as it is written.
+pub struct Ledger {
+    read: Arc<Mutex<Read>>,
+    following: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Read {
+    records: Vec<Record>,
+    outcomes: BTreeMap<String, Outcome>,
+    decided: BTreeMap<String, u64>,
+}
+
+impl Ledger {
+    pub(super) fn follow(broker: Arc<dyn Broker>) -> Self {
+        let read = Arc::new(Mutex::new(Read::default()));
+        let reading = read.clone();
+        let following = tokio::spawn(async move {
+            let mut entries = broker
+                .ledger(ReadFrom::First, ReadUntil::Forever)
+                .await
+                .unwrap_or_else(|error| panic!("{error}"));
+            while let Some(entry) = entries.next().await {
+                let entry = entry.unwrap_or_else(|error| panic!("{error}"));
+                let mut read = reading.lock().unwrap_or_else(PoisonError::into_inner);
+                entry.records().for_each(|record| read.take_in(record));
+            }
+        });
+        Self { read, following }
+    }
+
+    fn read(&self) -> MutexGuard<'_, Read> {
+        assert!(!self.following.is_finished(), "the ledger is not followed any more");
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every record so far.
+    ///
+    /// # Panics
+    /// As every method here, where the ledger cannot be read any more.
+    pub fn records(&self) -> Vec<Record> {
+        self.read().records.clone()
+    }
+
+    /// Every decision so far.
+    pub fn decisions(&self) -> Vec<Decision> {
+        let decided = |record| match record {
+            Record::Decided(decision) => Some(*decision),
+            _ => None,
+        };
+        self.records().into_iter().filter_map(decided).collect()
+    }
+
+    /// The decisions about one message.
+    pub fn decisions_of(&self, id: &str) -> Vec<Decision> {
+        let mut decisions = self.decisions();
+        decisions.retain(|decision| decision.id().as_str() == id);
+        decisions
+    }
+
+    /// The outcome of each message's generation 0; the first in the ledger counts.
+    pub fn outcomes(&self) -> BTreeMap<String, Outcome> {
+        self.read().outcomes.clone()
+    }
+
+    /// How many decisions there are of each account.
+    pub fn decided(&self) -> BTreeMap<String, u64> {
+        self.read().decided.clone()
+    }
+
+    /// What is recorded about tenures, in short: for the words of a test that failed.
+    pub fn tenures(&self) -> Vec<String> {
+        let short = |record: &Record| match record {
+            Record::Opened { tenure, at } => Some(format!(
+                "{at} {} {} opened by {}",
+                tenure.account, tenure.number, tenure.worker
+            )),
+            Record::Note { tenure, at, left, .. } => Some(format!(
+                "{at} {} {} of {} left {left:?}",
+                tenure.account, tenure.number, tenure.worker
+            )),
+            Record::Decided(_) | Record::Paused { .. } => None,
+        };
+        self.read().records.iter().filter_map(short).collect()
+    }
+
+    /// Those of these messages that have no outcome yet.
+    pub fn open<'a>(&self, ids: &'a [String]) -> Vec<&'a String> {
+        let read = self.read();
+        ids.iter()
+            .filter(|id| !read.outcomes.contains_key(*id))
+            .collect()
+    }
+}
+
+impl Read {
+    fn take_in(&mut self, record: Record) {
+        if let Record::Decided(decision) = &record {
+            *self.decided.entry(decision.account().to_string()).or_default() += 1;
+        }
+        if let Record::Decided(decision) = &record
+            && let Verdicted::Ended { outcome, .. } = &decision.verdicted
+            && outcome.generation() == 0
+        {
+            self.outcomes
+                .entry(outcome.id().to_string())
+                .or_insert_with(|| outcome.clone());
+        }
+        self.records.push(record);
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}

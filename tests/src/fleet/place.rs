@@ -1,0 +1,55 @@
+use std::path::{Path, PathBuf};
+
+use crate::{Broker, Flavour, PrivateNode, Vhost};
+
+/// Which broker a fleet runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// A file in the fleet's folder.
+    Embedded,
+    /// A vhost of the RabbitMQ that all tests share.
+    RabbitMq(Flavour),
+    /// A RabbitMQ node of the fleet's own, to stop and to kill.
+    OwnRabbitMq(Flavour),
+}
+
+/// The broker, held while the fleet is.
+pub(super) enum Place {
+    Embedded(PathBuf),
+    Shared(Vhost),
+    Own(Box<PrivateNode>),
+}
+
+impl Place {
+    pub(super) async fn prepare(on: On, folder: &Path) -> Self {
+        match on {
+            On::Embedded => Self::Embedded(folder.join("tidings.db")),
+            On::RabbitMq(flavour) => Self::Shared(Broker::shared(flavour).await.vhost()),
+            On::OwnRabbitMq(flavour) => Self::Own(Box::new(PrivateNode::new(flavour).await)),
+        }
+    }
+
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::Embedded(file) => format!("sqlite:{}", file.display()),
+            Self::Shared(vhost) => vhost.url().to_owned(),
+            Self::Own(node) => node.url(),
+        }
+    }
+
+    pub(super) fn end_leases(&self) {
+        if let Self::Embedded(file) = self {
+            let db = rusqlite::Connection::open(file).expect("the embedded broker's file");
+            db.busy_timeout(crate::PATIENCE).expect("a timeout");
+            db.execute("UPDATE lanes SET lease_until = 0", ())
+                .expect("the leases end");
+        }
+    }
+
+    pub(super) fn node(&mut self) -> &mut PrivateNode {
+        match self {
+            Self::Own(node) => node,
+            Self::Embedded(_) | Self::Shared(_) => panic!("the fleet has no node of its own"),
+        }
+    }
+}

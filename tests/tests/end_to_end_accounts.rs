@@ -1,0 +1,254 @@
+//! Providers and accounts in trouble: the lane waits as it should, spends nothing for it, and no other lane notices.
+
+use std::time::Duration;
+
+use tidings_model::{LaneState, Outcome};
+use tidings_sandbox::{Fault, Faults, Latency, Limit, On as Calls, Per, Provider, Rate};
+use tidings_tests::{
+    eventually,
+    fleet::{Configuration, Fleet, On, Worker, messages, to},
+    on_each_broker,
+};
+
+on_each_broker! {
+    a_hanging_provider_slows_no_other,
+    a_revoked_token_burns_nothing_and_heals_when_it_is_replaced,
+    a_rate_limit_is_waited_out_also_by_the_next_worker,
+    a_provider_that_is_down_floods_no_dead_letters,
+    limits_hold_while_workers_come_and_go,
+}
+
+const FAST: &str = "rate = \"unlimited\"\ndestination_rate = \"unlimited\"\n";
+
+async fn a_hanging_provider_slows_no_other(on: On) {
+    let others = ["groupme.ops", "grupo.site", "raven.crm", "pingup.acme"];
+    let hanging = "whatspie.shop";
+    let fleet = others
+        .iter()
+        .fold(Fleet::on(on), |draft, account| draft.account(account, FAST))
+        .account(hanging, &format!("{FAST}\ntimeout = \"10m\"\nconcurrency = 4"))
+        .settings("drain = \"1s\"")
+        .faults(Faults::none().fault(Fault::timeout().on(Provider::WhatsPie)))
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    fleet.send(&messages(hanging, "m", 50)).await;
+    eventually("all calls of one lane hang", async || {
+        let calls = fleet.sandbox.summary().await.provider(Provider::WhatsPie).calls;
+        if calls == 4 { Ok(()) } else { Err(calls) }
+    })
+    .await;
+
+    let all: Vec<_> = others.iter().flat_map(|account| messages(account, "m", 250)).collect();
+    let ids = fleet.send(&all).await;
+    let outcomes = fleet.ended(&ids).await;
+
+    assert!(outcomes.values().all(|outcome| outcome.reason().is_none()));
+    let lane = worker.lane(hanging).await.expect("the lane");
+    assert_eq!((lane.state, lane.in_flight), (LaneState::Running, 4), "it hangs all the time");
+    assert_eq!(worker.page("/readyz").await.0, 200);
+    // What outlasts the drain is left, and the note names it: nothing else becomes unknown.
+    assert_eq!(worker.terminate().await.code(), Some(0));
+    let left: Vec<usize> = fleet
+        .ledger
+        .records()
+        .into_iter()
+        .filter_map(|record| match record {
+            tidings_model::Record::Note { left: tidings_model::Left::Only(ids), .. } => Some(ids.len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(left.iter().sum::<usize>(), 4, "{left:?}");
+}
+
+async fn a_revoked_token_burns_nothing_and_heals_when_it_is_replaced(on: On) {
+    let accounts = [
+        ("groupme.ops", Provider::GroupMe),
+        ("whatspie.shop", Provider::WhatsPie),
+        ("grupo.site", Provider::Grupo),
+        ("raven.crm", Provider::Raven),
+        ("pingup.acme", Provider::Pingup),
+    ];
+    let old = |account: &str| Configuration::secret(account);
+    let revoked = accounts.iter().fold(Faults::none(), |faults, (account, provider)| {
+        faults.fault(Fault::bad_token().on(Calls::from(*provider).account(old(account))))
+    });
+    let settings = format!("{FAST}\nconcurrency = 4\naccount_probe = \"1s\"");
+    let fleet = accounts
+        .iter()
+        .fold(Fleet::on(on), |draft, (account, _)| draft.account(account, &settings))
+        .faults(revoked)
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    let all: Vec<_> = accounts.iter().flat_map(|(account, _)| messages(account, "m", 20)).collect();
+    let ids = fleet.send(&all).await;
+
+    for (account, _) in accounts {
+        let (mut state, mut why) = (None, None);
+        eventually("the lane pauses, says why, and probes", async || {
+            let lane = worker.lane(account).await.expect("its lane");
+            if lane.why.is_some() {
+                (state, why) = (Some(lane.state), lane.why);
+            }
+            let problems = format!("account=\"{account}\",verdict=\"account-problem\"");
+            let attempts = worker.metric("tidings_attempts_total", &problems).await;
+            // At most one window of calls was under way when it paused; those beyond are probes.
+            match state == Some(LaneState::Paused) && attempts >= 6.0 {
+                true => Ok(()),
+                false => Err((state, why.clone(), attempts)),
+            }
+        })
+        .await;
+        assert!(why.is_some_and(|why| why.contains("account")), "{account}");
+    }
+    assert!(fleet.ledger.outcomes().is_empty(), "nothing is burned");
+    for (account, _) in accounts {
+        fleet.configuration().replace_secret(account, "a-new-one");
+    }
+
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&[]);
+    assert_eq!(reckoning.delivered(), ids.len());
+    assert!(reckoning.outcomes.values().all(|outcome| attempts(outcome) == 1), "no attempt was spent");
+    assert!(worker.terminate().await.success());
+    assert!(!worker.log().contains("a-new-one"));
+}
+
+fn attempts(outcome: &Outcome) -> u32 {
+    match outcome {
+        Outcome::Delivered { attempts, .. } | Outcome::Dead { attempts, .. } => *attempts,
+    }
+}
+
+async fn a_rate_limit_is_waited_out_also_by_the_next_worker(on: On) {
+    const PAUSE: Duration = Duration::from_secs(6);
+    let limited = |provider, code| Fault::status(code).retry_after(PAUSE).on(Calls::from(provider)).times(1);
+    let settings = format!("{FAST}\nconcurrency = 1");
+    let fleet = Fleet::on(on)
+        .account("groupme.ops", &settings)
+        .account("raven.crm", &settings)
+        .faults(Faults::none().fault(limited(Provider::GroupMe, 420)).fault(limited(Provider::Raven, 429)))
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    let all: Vec<_> = ["groupme.ops", "raven.crm"].iter().flat_map(|account| messages(account, "m", 10)).collect();
+    let ids = fleet.send(&all).await;
+    eventually("both lanes pause", async || {
+        let lanes = worker.lanes().await;
+        match lanes.iter().all(|lane| lane.state == LaneState::Paused) {
+            true => Ok(()),
+            false => Err(lanes),
+        }
+    })
+    .await;
+    assert!(worker.terminate().await.success());
+    let next = fleet.worker().await;
+
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&[]);
+    assert_eq!(reckoning.delivered(), ids.len());
+    assert!(reckoning.outcomes.values().all(|outcome| attempts(outcome) == 1), "no attempt was spent");
+    for provider in [Provider::GroupMe, Provider::Raven] {
+        let book = &reckoning.book;
+        let refused: Vec<u64> =
+            book.refused.iter().filter(|call| call.provider == provider).map(|call| call.at_ms).collect();
+        assert_eq!(refused.len(), 1, "{provider}");
+        let received = book.received.iter().filter(|call| call.provider == provider).map(|call| call.at_ms);
+        let first_after = received.filter(|at| *at > refused[0]).min().expect("it goes on");
+        let waited = Duration::from_millis(first_after - refused[0]);
+        assert!(waited >= PAUSE, "{provider}: {waited:?}");
+    }
+    assert!(next.terminate().await.success());
+}
+
+async fn a_provider_that_is_down_floods_no_dead_letters(on: On) {
+    const CONCURRENCY: u64 = 4;
+    let account = "raven.crm";
+    let fleet = Fleet::on(on)
+        .account(
+            account,
+            &format!("{FAST}\nconcurrency = {CONCURRENCY}\naccount_probe = \"2s\"\nretry = {{ max_attempts = 6, base = \"1s\", cap = \"1s\" }}"),
+        )
+        .faults(Faults::none().fault(Fault::status(503)))
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    let ids = fleet.send(&messages(account, "m", 300)).await;
+    let tripped = 10 + CONCURRENCY;
+    eventually("the breaker has opened, and probed three times", async || {
+        let calls = fleet.sandbox.summary().await.tally.calls;
+        if calls >= tripped + 3 { Ok(()) } else { Err(calls) }
+    })
+    .await;
+    // Ten failures open it, calls that were under way end; from then on each probe is one call, and the next one waits.
+    let calls = fleet.sandbox.summary().await.tally.calls;
+    assert!(calls <= tripped + 4, "{calls} calls");
+    let lane = worker.lane(account).await.expect("the lane");
+    assert_ne!(lane.state, LaneState::Running);
+    fleet.sandbox.heal().await;
+
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&[]);
+    assert_eq!(reckoning.delivered(), ids.len());
+    assert!(reckoning.letters.is_empty());
+    assert!(worker.terminate().await.success());
+}
+
+/// What a machine may add between a permit and the arrival of its call. The sandbox counts from arrival to arrival, so a
+/// call that is late makes the next one look early by as much. Less than the interval: two calls at once are found.
+const LAG: Duration = Duration::from_millis(40);
+
+async fn limits_hold_while_workers_come_and_go(on: On) {
+    let accounts = [("groupme.ops", Provider::GroupMe), ("whatspie.shop", Provider::WhatsPie)];
+    let second = Duration::from_secs(1);
+    let fleet = Fleet::on(on)
+        .account(accounts[0].0, "rate = \"20/s\"")
+        .account(accounts[1].0, "rate = \"20/s\"\ndestination_rate = \"2/s\"")
+        .faults(
+            Faults::none()
+                .limit(Limit::of(Rate::new(20, second)).tolerance(LAG))
+                .limit(Limit::of(Rate::new(2, second)).on(Provider::WhatsPie).per(Per::Destination).tolerance(LAG))
+                .latency(Latency::uniform(Duration::from_millis(1), Duration::from_millis(40))),
+        )
+        .start()
+        .await;
+    let mut all = messages(accounts[0].0, "m", 200);
+    // Three destinations of 2/s each: theirs is the limit that holds.
+    all.extend((0..60).map(|number| to(accounts[1].0, &format!("d{}", number % 3), &format!("w-{number}"))));
+    let ids = fleet.send(&all).await;
+
+    let mut worker = fleet.worker().await;
+    for turn in 0..4 {
+        let before = fleet.sandbox.summary().await.provider(Provider::GroupMe).received;
+        eventually("messages are delivered", async || {
+            let received = fleet.sandbox.summary().await.provider(Provider::GroupMe).received;
+            if received >= before + 20 { Ok(()) } else { Err(received) }
+        })
+        .await;
+        worker = replace(&fleet, worker, turn % 2 == 0).await;
+    }
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&[]);
+    assert_eq!(reckoning.delivered(), ids.len());
+    let summary = &reckoning.book.summary;
+    assert_eq!(summary.tally.violations, 0, "{summary:?}");
+    for (account, provider) in accounts {
+        let most = summary.account(provider, &Configuration::secret(account)).expect("it made calls").most;
+        assert!(most.in_1s <= 21 && most.in_10s <= 201, "{account}: {most:?}");
+    }
+    assert!(worker.terminate().await.success());
+}
+
+/// Another worker in the place of one that is stopped in order, while the other stands by, or killed.
+async fn replace(fleet: &Fleet, worker: Worker, in_order: bool) -> Worker {
+    if in_order {
+        let next = fleet.worker().await;
+        assert!(worker.terminate().await.success());
+        next
+    } else {
+        worker.kill9().await;
+        fleet.end_leases();
+        fleet.worker().await
+    }
+}

@@ -1,0 +1,117 @@
+//! A RabbitMQ that goes away under load: every worker comes back by itself, and nothing is lost.
+
+mod rabbitmq_3_10 {
+    mod outages {
+        use tidings_tests::{Flavour, fleet::On};
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn an_orderly_restart_of_the_broker_makes_nothing_unknown() {
+            crate::an_orderly_restart_of_the_broker_makes_nothing_unknown(On::OwnRabbitMq(Flavour::Debian)).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn a_killed_broker_loses_nothing() {
+            crate::a_killed_broker_loses_nothing(On::OwnRabbitMq(Flavour::Debian)).await;
+        }
+    }
+}
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tidings_model::Reason;
+use tidings_sandbox::{Faults, Latency, Provider};
+use tidings_tests::{
+    eventually,
+    fleet::{Fleet, On, Worker, messages},
+};
+
+const ACCOUNTS: [&str; 4] = ["groupme.ops", "whatspie.retries", "raven.parks", "pingup.parks"];
+const PARKS: [&str; 2] = ["raven.parks", "pingup.parks"];
+
+async fn loaded(on: On, each: usize) -> (Fleet, Vec<Value>) {
+    let fleet = ACCOUNTS
+        .iter()
+        .fold(Fleet::on(on), |draft, account| {
+            let policy = if PARKS.contains(account) { "park" } else { "retry" };
+            draft.account(
+                account,
+                &format!(
+                    "rate = \"50/s\"\ndestination_rate = \"unlimited\"\nconcurrency = 4\non_unknown = \"{policy}\"\n\
+                     retry = {{ max_attempts = 50, base = \"1s\", cap = \"1s\" }}"
+                ),
+            )
+        })
+        .faults(Faults::none().latency(Latency::uniform(Duration::from_millis(20), Duration::from_millis(100))))
+        .start()
+        .await;
+    let all = ACCOUNTS.iter().flat_map(|account| messages(account, "m", each)).collect();
+    (fleet, all)
+}
+
+async fn deliveries(fleet: &Fleet, more: u64) {
+    let before = fleet.sandbox.summary().await.tally.received;
+    eventually("messages are delivered", async || {
+        let received = fleet.sandbox.summary().await.tally.received;
+        if received >= before + more { Ok(()) } else { Err(received - before) }
+    })
+    .await;
+}
+
+async fn not_ready(worker: &Worker) {
+    eventually("the worker says that the broker is away", async || {
+        match worker.page("/readyz").await {
+            (503, why) if why.contains("broker") => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+}
+
+async fn an_orderly_restart_of_the_broker_makes_nothing_unknown(on: On) {
+    let (mut fleet, all) = loaded(on, 400).await;
+    let workers = [fleet.worker().await, fleet.worker().await];
+    let ids = fleet.send(&all).await;
+    for _ in 0..2 {
+        deliveries(&fleet, 100).await;
+        fleet.node().stop().await;
+        for worker in &workers {
+            not_ready(worker).await;
+            assert_eq!(worker.page("/livez").await.0, 200);
+        }
+        fleet.node().start().await;
+        for worker in &workers {
+            worker.ready().await;
+        }
+    }
+    assert!(fleet.ledger.outcomes().len() < ids.len(), "all of this was under load");
+
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&PARKS);
+    assert_eq!(reckoning.dead(Reason::UnknownOutcome), 0, "{:#?}", fleet.ledger.tenures());
+    assert_eq!(reckoning.delivered(), ids.len());
+    assert_eq!(reckoning.book.summary.tally.repeats, 0);
+    for worker in workers {
+        assert_eq!(worker.metric("tidings_maybe_delivered_total", "").await, 0.0);
+        assert!(worker.terminate().await.success());
+    }
+}
+
+async fn a_killed_broker_loses_nothing(on: On) {
+    let (mut fleet, all) = loaded(on, 250).await;
+    let worker = fleet.worker().await;
+    let ids = fleet.send(&all).await;
+    for _ in 0..2 {
+        deliveries(&fleet, 60).await;
+        fleet.node().kill9().await;
+        not_ready(&worker).await;
+        fleet.node().start().await;
+        worker.ready().await;
+    }
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&PARKS);
+    for provider in [Provider::GroupMe, Provider::Raven, Provider::Pingup] {
+        assert_eq!(reckoning.book.summary.provider(provider).repeats, 0, "{provider}");
+    }
+    assert!(worker.terminate().await.success());
+}

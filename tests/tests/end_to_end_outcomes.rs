@@ -1,0 +1,338 @@
+//! What `tidings send` accepted ends in one outcome, and the ledger, the dead letters and the providers agree on it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::{Value, json};
+use tidings_broker::{
+    DeadRecord, Envelope, LaneEvent, LaneName, ReadFrom, ReadUntil,
+};
+use tidings_model::{Headers, Outcome, Reason, Record, Tenure};
+use tidings_sandbox::{Fault, Faults, Garbage, Latency, On as Calls, Operation, Provider};
+use tidings_tests::{
+    eventually,
+    fleet::{Fleet, On, message, messages, to},
+    on_each_broker, on_rabbitmq_4_3,
+};
+
+on_each_broker! {
+    every_class_of_fault_ends_each_message_once,
+    copies_of_a_message_are_called_once,
+    delayed_expired_and_unroutable_messages_end_as_they_should,
+    what_cannot_be_handled_stops_no_lane,
+}
+
+on_rabbitmq_4_3! {
+    every_class_of_fault_ends_each_message_once,
+    what_cannot_be_handled_stops_no_lane,
+}
+
+const QUICK: &str = r#"
+    rate = "200/s"
+    destination_rate = "unlimited"
+    timeout = "2s"
+    account_probe = "1s"
+    retry = { max_attempts = 4, base = "1s", cap = "1s" }
+"#;
+
+/// What goes wrong with the messages to one destination, and how they end all the same.
+struct Class {
+    destination: &'static str,
+    fault: Option<Fault>,
+    ends: Option<Reason>,
+}
+
+fn class(destination: &'static str, fault: Fault, ends: Option<Reason>) -> Class {
+    Class {
+        destination,
+        fault: Some(fault),
+        ends,
+    }
+}
+
+/// The classes of a provider. `HEALS` strikes once, and what is tried again then passes.
+fn classes(provider: Provider) -> Vec<Class> {
+    let refused = match provider {
+        Provider::Grupo => Fault::status(200).body(json!({"success": false, "error_key": "user_not_found"})),
+        Provider::Raven => Fault::status(404),
+        Provider::Pingup => Fault::status(400).body(json!({"success": false, "message": "The conversation is not open"})),
+        Provider::WhatsPie => Fault::status(422),
+        Provider::GroupMe => Fault::status(400),
+    };
+    let limited = if provider == Provider::GroupMe { 420 } else { 429 };
+    vec![
+        Class { destination: "well", fault: None, ends: None },
+        class("refused", refused, Some(Reason::Rejected)),
+        class("hiccup", Fault::status(503).times(1), None),
+        class("down", Fault::status(500), Some(Reason::AttemptsExhausted)),
+        class("limited", Fault::status(limited).retry_after(Duration::from_secs(1)).times(1), None),
+        class("revoked", Fault::bad_token().times(1), None),
+        class("reset", Fault::reset().times(1), None),
+        class("silent", Fault::timeout().times(1), None),
+        class("lost-answer", Fault::timeout().after_recording().times(1), None),
+        class("garbled", Fault::garbage(Garbage::Truncated).times(1), None),
+        class("other-shape", Fault::other_shape(), None),
+    ]
+}
+
+const PROVIDERS: [(Provider, &str); 5] = [
+    (Provider::GroupMe, "groupme.ops"),
+    (Provider::WhatsPie, "whatspie.shop"),
+    (Provider::Grupo, "grupo.site"),
+    (Provider::Raven, "raven.crm"),
+    (Provider::Pingup, "pingup.acme"),
+];
+
+async fn every_class_of_fault_ends_each_message_once(on: On) {
+    let (mut faults, mut sent, mut wanted) = (Faults::none(), Vec::new(), BTreeMap::new());
+    let mut draft = Fleet::on(on);
+    for (provider, account) in PROVIDERS {
+        // One by one: a fault strikes the message that it is meant for, and pauses are its own.
+        draft = draft.account(account, &format!("{QUICK}\nconcurrency = 1"));
+        for Class { destination, fault, ends } in classes(provider) {
+            let id = format!("{account}-{destination}");
+            sent.push(to(account, destination, &id));
+            wanted.insert(id, ends);
+            if let Some(fault) = fault {
+                let calls = Calls::from(provider).destination(destination).operation(Operation::Send);
+                faults = faults.fault(fault.on(calls));
+            }
+        }
+        if provider == Provider::GroupMe {
+            // A 401 is taken for a revoked token only where the account's own page says so too.
+            let me = Calls::from(provider).operation(Operation::Me);
+            faults = faults.fault(Fault::bad_token().on(me).times(1));
+        }
+    }
+    let fleet = draft.faults(faults).start().await;
+    let worker = fleet.worker().await;
+
+    let ids = fleet.send(&sent).await;
+    let reckoning = fleet.reckon(&ids).await;
+
+    reckoning.adds_up(&[]);
+    let ended: BTreeMap<String, Option<Reason>> = reckoning
+        .outcomes
+        .iter()
+        .map(|(id, outcome)| (id.clone(), outcome.reason()))
+        .collect();
+    assert_eq!(ended, wanted);
+    for letter in &reckoning.letters {
+        let spent = letter.attempts.iter().filter(|attempt| attempt.verdict.is_spent()).count();
+        let allowed = if letter.reason == Reason::Rejected { 1 } else { 4 };
+        assert_eq!(spent, allowed, "{letter:?}");
+    }
+    for (id, outcome) in &reckoning.outcomes {
+        // Nobody spends an attempt for the provider's or the account's trouble.
+        if ["limited", "revoked"].iter().any(|class| id.ends_with(class)) {
+            assert_eq!(attempts(outcome), 1, "{outcome:?}");
+        }
+    }
+    let found = &reckoning.outcomes["groupme.ops-lost-answer"];
+    assert!(
+        matches!(found, Outcome::Delivered { deduplicated: true, provider_message_id: Some(_), .. }),
+        "looked up, not sent again: {found:?}"
+    );
+    assert_eq!(reckoning.book.summary.provider(Provider::GroupMe).repeats, 0);
+    assert!(worker.terminate().await.success());
+
+    assert_eq!(outcomes_by_command(&fleet).await, reckoning.outcomes);
+}
+
+fn attempts(outcome: &Outcome) -> u32 {
+    match outcome {
+        Outcome::Delivered { attempts, .. } | Outcome::Dead { attempts, .. } => *attempts,
+    }
+}
+
+/// What `tidings outcomes` prints.
+async fn outcomes_by_command(fleet: &Fleet) -> BTreeMap<String, Outcome> {
+    let output = fleet.command("tidings", &["outcomes"]).run("").await;
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let lines: Vec<Outcome> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an outcome"))
+        .collect();
+    let count = lines.len();
+    let outcomes: BTreeMap<_, _> = lines
+        .into_iter()
+        .map(|outcome| (outcome.id().to_string(), outcome))
+        .collect();
+    assert_eq!(outcomes.len(), count, "each once");
+    outcomes
+}
+
+async fn copies_of_a_message_are_called_once(on: On) {
+    let accounts = ["groupme.ops", "whatspie.shop"];
+    let fleet = accounts
+        .iter()
+        .fold(Fleet::on(on), |draft, account| draft.account(account, QUICK))
+        // Long enough that copies come while the first is under way.
+        .faults(slowly(Duration::from_millis(100)))
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    let all: Vec<Value> = accounts.iter().flat_map(|account| messages(account, "m", 25)).collect();
+    let twice: Vec<Value> = all.iter().chain(&all).cloned().collect();
+
+    // In one go and from several producers at once, then again when all of them have ended.
+    let sent = join_all((0..4).map(|_| fleet.send(&twice))).await;
+    let ids = &sent[0][..all.len()];
+    fleet.ended(ids).await;
+    fleet.send(&twice).await;
+    let last: Vec<Value> = accounts.iter().map(|account| message(account, &format!("{account}-last"))).collect();
+    let last = fleet.send(&last).await;
+    fleet.ended(&last).await;
+
+    let reckoning = fleet.reckon(ids).await;
+    reckoning.adds_up(&[]);
+    assert_eq!(reckoning.delivered(), all.len());
+    let summary = &reckoning.book.summary;
+    assert_eq!(summary.tally.calls, (all.len() + last.len()) as u64, "{summary:?}");
+    assert_eq!(summary.tally.repeats, 0);
+    assert!(worker.terminate().await.success());
+}
+
+fn slowly(takes: Duration) -> Faults {
+    Faults::none().latency(Latency::fixed(takes))
+}
+
+async fn delayed_expired_and_unroutable_messages_end_as_they_should(on: On) {
+    let fleet = Fleet::on(on)
+        .account("raven.crm", QUICK)
+        .account("pingup.acme", QUICK)
+        .start()
+        .await;
+    let with = |account: &str, id: &str, field: &str, value: Value| {
+        let mut message = message(account, id);
+        message[field] = value;
+        message
+    };
+    let before = Timestamp::now();
+    let at = before.checked_add(3.seconds()).expect("a time");
+    let mut reminder = message("pingup.acme", "reminder");
+    reminder["payload"]["delay"] = json!("10m");
+    let ids = fleet
+        .send(&[
+            message("raven.crm", "at-once"),
+            with("raven.crm", "in-two-seconds", "delay", json!("2s")),
+            with("raven.crm", "at-a-time", "not_before", json!(at.to_string())),
+            with("raven.crm", "expired", "expires_in", json!("1s")),
+            with("whatspie.nobody", "unroutable", "delay", json!("1s")),
+            reminder,
+        ])
+        .await;
+    // What has a second to be sent waits longer than that for a worker.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let worker = fleet.worker().await;
+
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&[]);
+    let reason = |id: &str| reckoning.outcomes[id].reason();
+    assert_eq!(reason("expired"), Some(Reason::Expired));
+    assert_eq!(reason("unroutable"), Some(Reason::Unroutable));
+    for id in ["at-once", "in-two-seconds", "at-a-time", "reminder"] {
+        assert_eq!(reason(id), None, "{id}");
+    }
+    let millis = |at: Timestamp| u64::try_from(at.as_millisecond()).expect("after 1970");
+    let received = |id: &str| reckoning.book.entry(id).at_ms;
+    assert!(received("in-two-seconds") >= millis(before) + 2000);
+    assert!(received("at-a-time") >= millis(at));
+    let reminder = reckoning.book.entry("reminder").deliver_at_ms.expect("Pingup keeps the delay");
+    let (earliest, latest) = (millis(before) + 600_000, millis(Timestamp::now()) + 601_000);
+    assert!((earliest..latest).contains(&reminder), "{earliest} {reminder} {latest}: counted from send");
+    assert!(worker.terminate().await.success());
+
+    let refused = fleet.try_to_send(&[message("whatspie.nobody", "at-once-to-nobody")]).await;
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{words}");
+    assert!(words.contains("whatspie.nobody has no lane"), "{words}");
+}
+
+async fn what_cannot_be_handled_stops_no_lane(on: On) {
+    let fleet = Fleet::on(on).account("raven.crm", QUICK).start().await;
+    let publish = async |id: &str, body: &[u8]| {
+        let envelope = Envelope {
+            account: "raven.crm".parse().unwrap(),
+            id: id.parse().unwrap(),
+            body: Bytes::copy_from_slice(body),
+            headers: Headers::default(),
+        };
+        fleet.broker.publish(envelope).await.unwrap().await.unwrap();
+    };
+    let poison = fleet.send(&[message("raven.crm", "poison")]).await;
+    hand_out_without_a_decision(&fleet, 20).await;
+    let garbage: [(&str, &[u8]); 4] = [
+        ("bytes", b"\xff\x00 not JSON"),
+        ("empty", b""),
+        ("no-payload", br#"{"id": "no-payload", "account": "raven.crm"}"#),
+        ("astray", br#"{"id": "astray", "account": "groupme.ops", "enqueued_at": "2026-01-01T00:00:00Z", "payload": {"group_id": "1", "text": "x"}}"#),
+    ];
+    let mut ids = poison.clone();
+    for (index, (id, body)) in garbage.iter().enumerate() {
+        publish(id, body).await;
+        ids.extend(fleet.send(&messages("raven.crm", &index.to_string(), 3)).await);
+    }
+    let worker = fleet.worker().await;
+
+    let outcomes = fleet.ended(&ids).await;
+    for (id, outcome) in &outcomes {
+        let wanted = poison.contains(id).then_some(Reason::Poison);
+        assert_eq!(outcome.reason(), wanted, "{outcome:?}");
+    }
+    let letters = eventually("the dead letters", async || {
+        let letters = fleet.letters().await;
+        if letters.len() == 1 + garbage.len() { Ok(letters) } else { Err(letters) }
+    })
+    .await;
+    let undecodable = letters.iter().filter(|letter| letter.reason == Reason::Undecodable).count();
+    assert_eq!(undecodable, garbage.len());
+    let mut bodies = bodies_of_the_dead(&fleet).await;
+    for (id, body) in garbage {
+        assert!(bodies.remove(body), "the bytes of {id} are kept as they were");
+    }
+    worker.ready().await;
+    assert!(worker.terminate().await.success());
+}
+
+/// A worker that owned the lane, wrote no note, and was handed its messages so often without deciding anything.
+async fn hand_out_without_a_decision(fleet: &Fleet, times: u32) {
+    let tenure = Tenure {
+        account: "raven.crm".parse().unwrap(),
+        worker: "one-that-crashes".into(),
+        number: 1,
+    };
+    let opened = Record::Opened { tenure: tenure.clone(), at: Timestamp::now() };
+    fleet.broker.append(vec![opened]).await.unwrap();
+    for _ in 0..times {
+        let mut lane = fleet
+            .broker
+            .subscribe(LaneName::Account(tenure.account.clone()), 1)
+            .await
+            .unwrap();
+        eventually("a message is handed out", async || {
+            match lane.events.recv().await {
+                Some(LaneEvent::Delivered(delivery)) => {
+                    delivery.leave();
+                    Ok(())
+                }
+                other => Err(other),
+            }
+        })
+        .await;
+        lane.settle.close().await;
+    }
+}
+
+async fn bodies_of_the_dead(fleet: &Fleet) -> std::collections::HashSet<Vec<u8>> {
+    use futures::StreamExt as _;
+    let entries = fleet.broker.dead(ReadFrom::First, ReadUntil::Now).await.unwrap();
+    let body = async |entry: Result<tidings_broker::DeadEntry, _>| match entry.unwrap().record {
+        DeadRecord::Letter { body, .. } => Some(body.to_vec()),
+        _ => None,
+    };
+    entries.filter_map(body).collect().await
+}
