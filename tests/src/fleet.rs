@@ -34,7 +34,13 @@ pub use reckoning::Reckoning;
 pub use sandbox::Sandbox;
 pub use worker::Worker;
 
-use std::{collections::{BTreeMap, BTreeSet}, path::Path, process::Output, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Output,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -213,7 +219,11 @@ impl Fleet {
             let open = self.ledger.open(ids);
             match open.first() {
                 None => Ok(()),
-                Some(first) => Err(format!("{} of {} are open, {first} for one", open.len(), ids.len())),
+                Some(first) => Err(format!(
+                    "{} of {} are open, {first} for one",
+                    open.len(),
+                    ids.len()
+                )),
             }
         })
         .await;

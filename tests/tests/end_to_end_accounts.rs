@@ -26,7 +26,10 @@ async fn a_hanging_provider_slows_no_other(on: On) {
     let fleet = others
         .iter()
         .fold(Fleet::on(on), |draft, account| draft.account(account, FAST))
-        .account(hanging, &format!("{FAST}\ntimeout = \"10m\"\nconcurrency = 4"))
+        .account(
+            hanging,
+            &format!("{FAST}\ntimeout = \"10m\"\nconcurrency = 4"),
+        )
         .settings("drain = \"1s\"")
         .faults(Faults::none().fault(Fault::timeout().on(Provider::WhatsPie)))
         .start()
@@ -34,18 +37,30 @@ async fn a_hanging_provider_slows_no_other(on: On) {
     let worker = fleet.worker().await;
     fleet.send(&messages(hanging, "m", 50)).await;
     eventually("all calls of one lane hang", async || {
-        let calls = fleet.sandbox.summary().await.provider(Provider::WhatsPie).calls;
+        let calls = fleet
+            .sandbox
+            .summary()
+            .await
+            .provider(Provider::WhatsPie)
+            .calls;
         if calls == 4 { Ok(()) } else { Err(calls) }
     })
     .await;
 
-    let all: Vec<_> = others.iter().flat_map(|account| messages(account, "m", 250)).collect();
+    let all: Vec<_> = others
+        .iter()
+        .flat_map(|account| messages(account, "m", 250))
+        .collect();
     let ids = fleet.send(&all).await;
     let outcomes = fleet.ended(&ids).await;
 
     assert!(outcomes.values().all(|outcome| outcome.reason().is_none()));
     let lane = worker.lane(hanging).await.expect("the lane");
-    assert_eq!((lane.state, lane.in_flight), (LaneState::Running, 4), "it hangs all the time");
+    assert_eq!(
+        (lane.state, lane.in_flight),
+        (LaneState::Running, 4),
+        "it hangs all the time"
+    );
     assert_eq!(worker.page("/readyz").await.0, 200);
     // What outlasts the drain is left, and the note names it: nothing else becomes unknown.
     assert_eq!(worker.terminate().await.code(), Some(0));
@@ -54,7 +69,10 @@ async fn a_hanging_provider_slows_no_other(on: On) {
         .records()
         .into_iter()
         .filter_map(|record| match record {
-            tidings_model::Record::Note { left: tidings_model::Left::Only(ids), .. } => Some(ids.len()),
+            tidings_model::Record::Note {
+                left: tidings_model::Left::Only(ids),
+                ..
+            } => Some(ids.len()),
             _ => None,
         })
         .collect();
@@ -70,18 +88,25 @@ async fn a_revoked_token_burns_nothing_and_heals_when_it_is_replaced(on: On) {
         ("pingup.acme", Provider::Pingup),
     ];
     let old = |account: &str| Configuration::secret(account);
-    let revoked = accounts.iter().fold(Faults::none(), |faults, (account, provider)| {
-        faults.fault(Fault::bad_token().on(Calls::from(*provider).account(old(account))))
-    });
+    let revoked = accounts
+        .iter()
+        .fold(Faults::none(), |faults, (account, provider)| {
+            faults.fault(Fault::bad_token().on(Calls::from(*provider).account(old(account))))
+        });
     let settings = format!("{FAST}\nconcurrency = 4\naccount_probe = \"1s\"");
     let fleet = accounts
         .iter()
-        .fold(Fleet::on(on), |draft, (account, _)| draft.account(account, &settings))
+        .fold(Fleet::on(on), |draft, (account, _)| {
+            draft.account(account, &settings)
+        })
         .faults(revoked)
         .start()
         .await;
     let worker = fleet.worker().await;
-    let all: Vec<_> = accounts.iter().flat_map(|(account, _)| messages(account, "m", 20)).collect();
+    let all: Vec<_> = accounts
+        .iter()
+        .flat_map(|(account, _)| messages(account, "m", 20))
+        .collect();
     let ids = fleet.send(&all).await;
 
     for (account, _) in accounts {
@@ -110,7 +135,13 @@ async fn a_revoked_token_burns_nothing_and_heals_when_it_is_replaced(on: On) {
     let reckoning = fleet.reckon(&ids).await;
     reckoning.adds_up(&[]);
     assert_eq!(reckoning.delivered(), ids.len());
-    assert!(reckoning.outcomes.values().all(|outcome| attempts(outcome) == 1), "no attempt was spent");
+    assert!(
+        reckoning
+            .outcomes
+            .values()
+            .all(|outcome| attempts(outcome) == 1),
+        "no attempt was spent"
+    );
     assert!(worker.terminate().await.success());
     assert!(!worker.log().contains("a-new-one"));
 }
@@ -123,16 +154,28 @@ fn attempts(outcome: &Outcome) -> u32 {
 
 async fn a_rate_limit_is_waited_out_also_by_the_next_worker(on: On) {
     const PAUSE: Duration = Duration::from_secs(6);
-    let limited = |provider, code| Fault::status(code).retry_after(PAUSE).on(Calls::from(provider)).times(1);
+    let limited = |provider, code| {
+        Fault::status(code)
+            .retry_after(PAUSE)
+            .on(Calls::from(provider))
+            .times(1)
+    };
     let settings = format!("{FAST}\nconcurrency = 1");
     let fleet = Fleet::on(on)
         .account("groupme.ops", &settings)
         .account("raven.crm", &settings)
-        .faults(Faults::none().fault(limited(Provider::GroupMe, 420)).fault(limited(Provider::Raven, 429)))
+        .faults(
+            Faults::none()
+                .fault(limited(Provider::GroupMe, 420))
+                .fault(limited(Provider::Raven, 429)),
+        )
         .start()
         .await;
     let worker = fleet.worker().await;
-    let all: Vec<_> = ["groupme.ops", "raven.crm"].iter().flat_map(|account| messages(account, "m", 10)).collect();
+    let all: Vec<_> = ["groupme.ops", "raven.crm"]
+        .iter()
+        .flat_map(|account| messages(account, "m", 10))
+        .collect();
     let ids = fleet.send(&all).await;
     eventually("both lanes pause", async || {
         let lanes = worker.lanes().await;
@@ -148,14 +191,31 @@ async fn a_rate_limit_is_waited_out_also_by_the_next_worker(on: On) {
     let reckoning = fleet.reckon(&ids).await;
     reckoning.adds_up(&[]);
     assert_eq!(reckoning.delivered(), ids.len());
-    assert!(reckoning.outcomes.values().all(|outcome| attempts(outcome) == 1), "no attempt was spent");
+    assert!(
+        reckoning
+            .outcomes
+            .values()
+            .all(|outcome| attempts(outcome) == 1),
+        "no attempt was spent"
+    );
     for provider in [Provider::GroupMe, Provider::Raven] {
         let book = &reckoning.book;
-        let refused: Vec<u64> =
-            book.refused.iter().filter(|call| call.provider == provider).map(|call| call.at_ms).collect();
+        let refused: Vec<u64> = book
+            .refused
+            .iter()
+            .filter(|call| call.provider == provider)
+            .map(|call| call.at_ms)
+            .collect();
         assert_eq!(refused.len(), 1, "{provider}");
-        let received = book.received.iter().filter(|call| call.provider == provider).map(|call| call.at_ms);
-        let first_after = received.filter(|at| *at > refused[0]).min().expect("it goes on");
+        let received = book
+            .received
+            .iter()
+            .filter(|call| call.provider == provider)
+            .map(|call| call.at_ms);
+        let first_after = received
+            .filter(|at| *at > refused[0])
+            .min()
+            .expect("it goes on");
         let waited = Duration::from_millis(first_after - refused[0]);
         assert!(waited >= PAUSE, "{provider}: {waited:?}");
     }
@@ -176,10 +236,17 @@ async fn a_provider_that_is_down_floods_no_dead_letters(on: On) {
     let worker = fleet.worker().await;
     let ids = fleet.send(&messages(account, "m", 300)).await;
     let tripped = 10 + CONCURRENCY;
-    eventually("the breaker has opened, and probed three times", async || {
-        let calls = fleet.sandbox.summary().await.tally.calls;
-        if calls >= tripped + 3 { Ok(()) } else { Err(calls) }
-    })
+    eventually(
+        "the breaker has opened, and probed three times",
+        async || {
+            let calls = fleet.sandbox.summary().await.tally.calls;
+            if calls >= tripped + 3 {
+                Ok(())
+            } else {
+                Err(calls)
+            }
+        },
+    )
     .await;
     // Ten failures open it, calls that were under way end; from then on each probe is one call, and the next one waits.
     let calls = fleet.sandbox.summary().await.tally.calls;
@@ -200,7 +267,10 @@ async fn a_provider_that_is_down_floods_no_dead_letters(on: On) {
 const LAG: Duration = Duration::from_millis(40);
 
 async fn limits_hold_while_workers_come_and_go(on: On) {
-    let accounts = [("groupme.ops", Provider::GroupMe), ("whatspie.shop", Provider::WhatsPie)];
+    let accounts = [
+        ("groupme.ops", Provider::GroupMe),
+        ("whatspie.shop", Provider::WhatsPie),
+    ];
     let second = Duration::from_secs(1);
     let fleet = Fleet::on(on)
         .account(accounts[0].0, "rate = \"20/s\"")
@@ -208,22 +278,50 @@ async fn limits_hold_while_workers_come_and_go(on: On) {
         .faults(
             Faults::none()
                 .limit(Limit::of(Rate::new(20, second)).tolerance(LAG))
-                .limit(Limit::of(Rate::new(2, second)).on(Provider::WhatsPie).per(Per::Destination).tolerance(LAG))
-                .latency(Latency::uniform(Duration::from_millis(1), Duration::from_millis(40))),
+                .limit(
+                    Limit::of(Rate::new(2, second))
+                        .on(Provider::WhatsPie)
+                        .per(Per::Destination)
+                        .tolerance(LAG),
+                )
+                .latency(Latency::uniform(
+                    Duration::from_millis(1),
+                    Duration::from_millis(40),
+                )),
         )
         .start()
         .await;
     let mut all = messages(accounts[0].0, "m", 200);
     // Three destinations of 2/s each: theirs is the limit that holds.
-    all.extend((0..60).map(|number| to(accounts[1].0, &format!("d{}", number % 3), &format!("w-{number}"))));
+    all.extend((0..60).map(|number| {
+        to(
+            accounts[1].0,
+            &format!("d{}", number % 3),
+            &format!("w-{number}"),
+        )
+    }));
     let ids = fleet.send(&all).await;
 
     let mut worker = fleet.worker().await;
     for turn in 0..4 {
-        let before = fleet.sandbox.summary().await.provider(Provider::GroupMe).received;
+        let before = fleet
+            .sandbox
+            .summary()
+            .await
+            .provider(Provider::GroupMe)
+            .received;
         eventually("messages are delivered", async || {
-            let received = fleet.sandbox.summary().await.provider(Provider::GroupMe).received;
-            if received >= before + 20 { Ok(()) } else { Err(received) }
+            let received = fleet
+                .sandbox
+                .summary()
+                .await
+                .provider(Provider::GroupMe)
+                .received;
+            if received >= before + 20 {
+                Ok(())
+            } else {
+                Err(received)
+            }
         })
         .await;
         worker = replace(&fleet, worker, turn % 2 == 0).await;
@@ -234,8 +332,14 @@ async fn limits_hold_while_workers_come_and_go(on: On) {
     let summary = &reckoning.book.summary;
     assert_eq!(summary.tally.violations, 0, "{summary:?}");
     for (account, provider) in accounts {
-        let most = summary.account(provider, &Configuration::secret(account)).expect("it made calls").most;
-        assert!(most.in_1s <= 21 && most.in_10s <= 201, "{account}: {most:?}");
+        let most = summary
+            .account(provider, &Configuration::secret(account))
+            .expect("it made calls")
+            .most;
+        assert!(
+            most.in_1s <= 21 && most.in_10s <= 201,
+            "{account}: {most:?}"
+        );
     }
     assert!(worker.terminate().await.success());
 }

@@ -49,19 +49,42 @@ async fn the_pages_tell_how_each_lane_does(on: On) {
     fleet.ended(&ids).await;
 
     // One a minute: a window of one, and the others wait in the queue.
-    eventually("the lanes tell what they do and what waits in them", async || {
-        let mut lanes = worker.lanes().await;
-        lanes.sort_by_key(|lane| lane.account.to_string());
-        let seen: Vec<_> = lanes
-            .iter()
-            .map(|lane| (lane.account.to_string(), lane.state, lane.rate.clone(), lane.ready, lane.in_flight))
-            .collect();
-        let wanted = [
-            ("pingup.acme".to_owned(), LaneState::Running, "1/m".to_owned(), Some(6), 0),
-            ("raven.crm".to_owned(), LaneState::Running, "100/s".to_owned(), Some(0), 0),
-        ];
-        if seen == wanted { Ok(()) } else { Err(lanes) }
-    })
+    eventually(
+        "the lanes tell what they do and what waits in them",
+        async || {
+            let mut lanes = worker.lanes().await;
+            lanes.sort_by_key(|lane| lane.account.to_string());
+            let seen: Vec<_> = lanes
+                .iter()
+                .map(|lane| {
+                    (
+                        lane.account.to_string(),
+                        lane.state,
+                        lane.rate.clone(),
+                        lane.ready,
+                        lane.in_flight,
+                    )
+                })
+                .collect();
+            let wanted = [
+                (
+                    "pingup.acme".to_owned(),
+                    LaneState::Running,
+                    "1/m".to_owned(),
+                    Some(6),
+                    0,
+                ),
+                (
+                    "raven.crm".to_owned(),
+                    LaneState::Running,
+                    "100/s".to_owned(),
+                    Some(0),
+                    0,
+                ),
+            ];
+            if seen == wanted { Ok(()) } else { Err(lanes) }
+        },
+    )
     .await;
 
     let (status, metrics) = worker.page("/metrics").await;
@@ -69,16 +92,52 @@ async fn the_pages_tell_how_each_lane_does(on: On) {
     for name in METRICS {
         for account in ["raven.crm", "pingup.acme"] {
             let label = format!("account=\"{account}\"");
-            let of = metrics.lines().filter(|line| line.starts_with(name) && line.contains(&label));
+            let of = metrics
+                .lines()
+                .filter(|line| line.starts_with(name) && line.contains(&label));
             assert!(of.count() > 0, "{name} of {account}:\n{metrics}");
         }
     }
-    assert_eq!(worker.metric("tidings_attempts_total", "account=\"raven.crm\",verdict=\"delivered\"").await, 6.0);
-    assert_eq!(worker.metric("tidings_outcomes_total", "account=\"raven.crm\",outcome=\"delivered\"").await, 6.0);
-    assert_eq!(worker.metric("tidings_delivery_seconds_count", "raven.crm").await, 6.0);
-    assert_eq!(worker.metric("tidings_lane_ready_messages", "pingup.acme").await, 6.0);
-    assert_eq!(worker.metric("tidings_drain_seconds", "pingup.acme").await, 360.0);
-    let running = worker.metric("tidings_lane_state", "account=\"pingup.acme\",state=\"running\"").await;
+    assert_eq!(
+        worker
+            .metric(
+                "tidings_attempts_total",
+                "account=\"raven.crm\",verdict=\"delivered\""
+            )
+            .await,
+        6.0
+    );
+    assert_eq!(
+        worker
+            .metric(
+                "tidings_outcomes_total",
+                "account=\"raven.crm\",outcome=\"delivered\""
+            )
+            .await,
+        6.0
+    );
+    assert_eq!(
+        worker
+            .metric("tidings_delivery_seconds_count", "raven.crm")
+            .await,
+        6.0
+    );
+    assert_eq!(
+        worker
+            .metric("tidings_lane_ready_messages", "pingup.acme")
+            .await,
+        6.0
+    );
+    assert_eq!(
+        worker.metric("tidings_drain_seconds", "pingup.acme").await,
+        360.0
+    );
+    let running = worker
+        .metric(
+            "tidings_lane_state",
+            "account=\"pingup.acme\",state=\"running\"",
+        )
+        .await;
     assert_eq!(running, 1.0);
     assert!(worker.terminate().await.success());
 }
@@ -103,11 +162,23 @@ async fn the_configuration_is_reloaded_on_a_signal(on: On) {
     worker.signal(Signal::HUP);
     worker.line("the configuration was reloaded").await;
     let lanes = worker.lanes().await;
-    let lanes: Vec<_> = lanes.iter().map(|lane| (lane.account.to_string(), lane.rate.clone())).collect();
-    let wanted = [("raven.changes", "50/s"), ("raven.comes", "100/s"), ("raven.stays", "100/s")];
-    assert_eq!(lanes, wanted.map(|(account, rate)| (account.to_owned(), rate.to_owned())));
+    let lanes: Vec<_> = lanes
+        .iter()
+        .map(|lane| (lane.account.to_string(), lane.rate.clone()))
+        .collect();
+    let wanted = [
+        ("raven.changes", "50/s"),
+        ("raven.comes", "100/s"),
+        ("raven.stays", "100/s"),
+    ];
+    assert_eq!(
+        lanes,
+        wanted.map(|(account, rate)| (account.to_owned(), rate.to_owned()))
+    );
 
-    let kept: Vec<_> = ["raven.stays", "raven.changes", "raven.comes"].map(|account| message(account, account)).into();
+    let kept: Vec<_> = ["raven.stays", "raven.changes", "raven.comes"]
+        .map(|account| message(account, account))
+        .into();
     let ids = fleet.send(&kept).await;
     // Its lane is still there, and what is sent to it waits for a worker that serves it.
     let waiting = fleet.send(&[message("raven.goes", "waits")]).await;
@@ -115,12 +186,14 @@ async fn the_configuration_is_reloaded_on_a_signal(on: On) {
     assert!(outcomes.values().all(|outcome| outcome.reason().is_none()));
     assert!(!fleet.ledger.outcomes().contains_key("waits"));
 
-    fs::write(fleet.configuration().file(), "no = \"sense\"").unwrap();
+    fs::write(fleet.configuration().file(), "no = \"sense\"").expect("the file can be written");
     worker.signal(Signal::HUP);
     worker.line("was not reloaded").await;
     assert_eq!(worker.lanes().await.len(), 3, "it stays as it was");
 
-    fleet.reconfigure(|configuration| configuration.account("raven.goes", QUICK)).await;
+    fleet
+        .reconfigure(|configuration| configuration.account("raven.goes", QUICK))
+        .await;
     worker.signal(Signal::HUP);
     fleet.ended(&waiting).await;
     assert!(worker.terminate().await.success());
@@ -140,18 +213,30 @@ async fn no_secret_is_ever_shown(on: On) {
         let words = format!("no such token: {}", Configuration::secret(account));
         let says = |code: u16, destination: &str| {
             let body = json!({"success": false, "error_key": &words, "message": &words, "meta": {"code": code, "errors": [&words]}, "error": &words});
-            let calls = Calls::from(provider).destination(destination).operation(Operation::Send);
+            let calls = Calls::from(provider)
+                .destination(destination)
+                .operation(Operation::Send);
             Fault::status(code).body(body).on(calls)
         };
         faults = faults
             .fault(says(400, "refused"))
             .fault(says(500, "down"))
             .fault(says(429, "limited").times(1))
-            .fault(Fault::redirect(format!("http://127.0.0.1:1/?token={}", Configuration::secret(account))).on(Calls::from(provider).destination("redirected").operation(Operation::Send)));
+            .fault(
+                Fault::redirect(format!(
+                    "http://127.0.0.1:1/?token={}",
+                    Configuration::secret(account)
+                ))
+                .on(Calls::from(provider)
+                    .destination("redirected")
+                    .operation(Operation::Send)),
+            );
     }
     let fleet = accounts
         .iter()
-        .fold(Fleet::on(on), |draft, (account, _)| draft.account(account, QUICK))
+        .fold(Fleet::on(on), |draft, (account, _)| {
+            draft.account(account, QUICK)
+        })
         .faults(faults)
         .start()
         .await;
@@ -159,14 +244,30 @@ async fn no_secret_is_ever_shown(on: On) {
     let mut sent = Vec::new();
     for (account, _) in accounts {
         for destination in ["well", "refused", "down", "limited", "redirected"] {
-            sent.push(to(account, destination, &format!("{account}-{destination}")));
+            sent.push(to(
+                account,
+                destination,
+                &format!("{account}-{destination}"),
+            ));
         }
     }
     let ids = fleet.send(&sent).await;
     let reckoning = fleet.reckon(&ids).await;
-    assert!(reckoning.dead(Reason::Rejected) >= 4 && reckoning.dead(Reason::AttemptsExhausted) >= 5);
-    let words = reckoning.letters.iter().flat_map(|letter| &letter.attempts).filter_map(|attempt| attempt.error.as_deref());
-    assert!(words.filter(|words| words.contains("no such token: ***")).count() >= 5, "the provider's words are kept");
+    assert!(
+        reckoning.dead(Reason::Rejected) >= 4 && reckoning.dead(Reason::AttemptsExhausted) >= 5
+    );
+    let words = reckoning
+        .letters
+        .iter()
+        .flat_map(|letter| &letter.attempts)
+        .filter_map(|attempt| attempt.error.as_deref());
+    assert!(
+        words
+            .filter(|words| words.contains("no such token: ***"))
+            .count()
+            >= 5,
+        "the provider's words are kept"
+    );
 
     let mut shown = vec![
         worker.page("/metrics").await.1,
@@ -177,7 +278,11 @@ async fn no_secret_is_ever_shown(on: On) {
     assert!(worker.terminate().await.success());
     shown.push(worker.log());
     let check = fleet.check_config(&["--online"]).await;
-    shown.push(format!("{}{}", String::from_utf8_lossy(&check.stdout), String::from_utf8_lossy(&check.stderr)));
+    shown.push(format!(
+        "{}{}",
+        String::from_utf8_lossy(&check.stdout),
+        String::from_utf8_lossy(&check.stderr)
+    ));
     for (account, _) in accounts {
         let secret = Configuration::secret(account);
         for text in &shown {
@@ -196,25 +301,43 @@ async fn a_configuration_is_checked_before_it_is_used() {
         .await;
     let output = fleet.check_config(&[]).await;
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "groupme.ops: ok\nraven.crm: ok\n");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "groupme.ops: ok\nraven.crm: ok\n"
+    );
 
     let online = fleet.check_config(&["--online"]).await;
     let words = String::from_utf8_lossy(&online.stdout).into_owned();
     assert_eq!(online.status.code(), Some(0), "{words}");
-    assert!(words.contains("groupme.ops: ok, and the provider takes its secret"), "{words}");
-    assert!(words.contains("raven.crm: ok; the provider has no harmless call"), "{words}");
+    assert!(
+        words.contains("groupme.ops: ok, and the provider takes its secret"),
+        "{words}"
+    );
+    assert!(
+        words.contains("raven.crm: ok; the provider has no harmless call"),
+        "{words}"
+    );
 
-    fleet.sandbox.set_faults(&Faults::none().fault(Fault::bad_token())).await;
+    fleet
+        .sandbox
+        .set_faults(&Faults::none().fault(Fault::bad_token()))
+        .await;
     let online = fleet.check_config(&["--online"]).await;
     let words = String::from_utf8_lossy(&online.stderr).into_owned();
     assert_eq!(online.status.code(), Some(2), "{words}");
-    assert!(words.contains("account groupme.ops: the provider refuses its secret"), "{words}");
+    assert!(
+        words.contains("account groupme.ops: the provider refuses its secret"),
+        "{words}"
+    );
 
     fleet.configuration().replace_secret("raven.crm", " \n");
     let output = fleet.check_config(&[]).await;
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(words.contains("raven.crm") && words.contains("is empty"), "{words}");
+    assert!(
+        words.contains("raven.crm") && words.contains("is empty"),
+        "{words}"
+    );
 }
 
 #[tokio::test]
@@ -244,20 +367,29 @@ async fn all_that_is_wrong_with_a_configuration_is_said_at_once() {
         "secret",
     ]
     .into();
-    let check = Program::new("tidings-worker").args(["check-config", "--config"]).arg(&file);
+    let check = Program::new("tidings-worker")
+        .args(["check-config", "--config"])
+        .arg(&file);
     let run = Program::new("tidings-worker").arg("--config").arg(&file);
-    let apply = Program::new("tidings").args(["topology", "apply", "--config"]).arg(&file);
+    let apply = Program::new("tidings")
+        .args(["topology", "apply", "--config"])
+        .arg(&file);
     for program in [check, run, apply] {
         let output = program.run("").await;
         let words = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{words}");
         for key in &keys {
-            let named = words.lines().any(|line| line.contains("wrong.toml") && line.contains(key));
+            let named = words
+                .lines()
+                .any(|line| line.contains("wrong.toml") && line.contains(key));
             assert!(named, "{key}:\n{words}");
         }
     }
 
-    let missing = Program::new("tidings-worker").args(["--config", "/no/such/file"]).run("").await;
+    let missing = Program::new("tidings-worker")
+        .args(["--config", "/no/such/file"])
+        .run("")
+        .await;
     assert_eq!(missing.status.code(), Some(2));
     let nothing = Program::new("tidings-worker").run("").await;
     assert_eq!(nothing.status.code(), Some(2));
@@ -270,10 +402,17 @@ async fn a_lane_that_hangs_in_the_broker_is_not_ready() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tidings.toml");
     let broker = format!("amqp://guest:guest@{}/%2f", silent.local_addr().unwrap());
-    fs::write(&file, format!("broker = {broker:?}\nadmin = \"127.0.0.1:0\"")).unwrap();
+    fs::write(
+        &file,
+        format!("broker = {broker:?}\nadmin = \"127.0.0.1:0\""),
+    )
+    .unwrap();
     let fleet = Fleet::on(On::Embedded).start().await;
     let worker = fleet.worker_of(&file).await;
-    let (_held, _) = tokio::time::timeout(Duration::from_secs(60), silent.accept()).await.unwrap().unwrap();
+    let (_held, _) = tokio::time::timeout(Duration::from_secs(60), silent.accept())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(worker.page("/livez").await.0, 200);
     assert_eq!(worker.page("/readyz").await.0, 503);
     assert!(worker.terminate().await.success());

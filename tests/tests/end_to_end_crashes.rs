@@ -40,11 +40,16 @@ const SMALL: &str = r#"
 async fn a_worker_killed_twenty_times_loses_nothing_and_sends_nothing_twice(on: On) {
     let parks = ["raven.parks", "pingup.parks"];
     let lanes = ["groupme.ops", "whatspie.retries", parks[0], parks[1]];
-    let lose_answers = [Provider::GroupMe, Provider::WhatsPie, Provider::Raven, Provider::Pingup]
-        .map(|provider| {
-            let sends = Calls::from(provider).operation(Operation::Send);
-            Fault::timeout().after_recording().on(sends).every(25)
-        });
+    let lose_answers = [
+        Provider::GroupMe,
+        Provider::WhatsPie,
+        Provider::Raven,
+        Provider::Pingup,
+    ]
+    .map(|provider| {
+        let sends = Calls::from(provider).operation(Operation::Send);
+        Fault::timeout().after_recording().on(sends).every(25)
+    });
     let park = format!("{SMALL}\non_unknown = \"park\"");
     let fleet = Fleet::on(on)
         .account(lanes[0], SMALL)
@@ -55,7 +60,10 @@ async fn a_worker_killed_twenty_times_loses_nothing_and_sends_nothing_twice(on: 
             lose_answers
                 .into_iter()
                 .fold(Faults::none(), Faults::fault)
-                .latency(Latency::uniform(Duration::from_millis(10), Duration::from_millis(60))),
+                .latency(Latency::uniform(
+                    Duration::from_millis(10),
+                    Duration::from_millis(60),
+                )),
         )
         .start()
         .await;
@@ -68,7 +76,11 @@ async fn a_worker_killed_twenty_times_loses_nothing_and_sends_nothing_twice(on: 
         let worker = fleet.worker().await;
         eventually("every lane makes calls and decides", async || {
             let now = progress(&fleet, &lanes).await;
-            match now.iter().zip(&before).all(|(now, before)| *now >= before + 6) {
+            match now
+                .iter()
+                .zip(&before)
+                .all(|(now, before)| *now >= before + 6)
+            {
                 true => Ok(()),
                 false => Err((before.clone(), now)),
             }
@@ -78,7 +90,10 @@ async fn a_worker_killed_twenty_times_loses_nothing_and_sends_nothing_twice(on: 
         fleet.end_leases();
     }
     load(&fleet, &lanes, "last", 40, &mut ids).await;
-    assert!(fleet.ledger.outcomes().len() < ids.len(), "all of this was under load");
+    assert!(
+        fleet.ledger.outcomes().len() < ids.len(),
+        "all of this was under load"
+    );
     let last = fleet.worker().await;
 
     let reckoning = fleet.reckon(&ids).await;
@@ -98,14 +113,21 @@ async fn a_worker_killed_twenty_times_loses_nothing_and_sends_nothing_twice(on: 
     }
     let parked = reckoning.dead(Reason::UnknownOutcome);
     assert!(parked > 0, "the kills struck calls that nobody can look up");
-    assert!(reckoning.delivered() > parked, "most are delivered; {parked} are parked");
+    assert!(
+        reckoning.delivered() > parked,
+        "most are delivered; {parked} are parked"
+    );
     assert!(last.terminate().await.success());
 }
 
 /// Sends so many more messages to each account, in several groups, and adds their ids.
 async fn load(fleet: &Fleet, accounts: &[&str], name: &str, each: usize, ids: &mut Vec<String>) {
     let message = |account: &str, number: usize| {
-        to(account, &format!("d{}", number % 4), &format!("{account}-{name}-{number}"))
+        to(
+            account,
+            &format!("d{}", number % 4),
+            &format!("{account}-{name}-{number}"),
+        )
     };
     let messages: Vec<Value> = (0..each)
         .flat_map(|number| accounts.iter().map(move |account| message(account, number)))
@@ -118,11 +140,16 @@ async fn progress(fleet: &Fleet, accounts: &[&str]) -> Vec<u64> {
     let summary = fleet.sandbox.summary().await;
     let calls = accounts.iter().map(|account| {
         let (provider, _) = account.split_once('.').expect("an account");
-        let tally = summary.providers.iter().find(|(known, _)| known.name() == provider);
+        let tally = summary
+            .providers
+            .iter()
+            .find(|(known, _)| known.name() == provider);
         tally.map_or(0, |(_, tally)| tally.calls)
     });
     let decided = fleet.ledger.decided();
-    let decisions = accounts.iter().map(|account| decided.get(*account).copied().unwrap_or_default());
+    let decisions = accounts
+        .iter()
+        .map(|account| decided.get(*account).copied().unwrap_or_default());
     calls.chain(decisions).collect()
 }
 
@@ -145,13 +172,22 @@ async fn a_crash_after_the_acknowledgement_repeats_no_call(on: On) {
 /// Crashes a worker at that point of the first turn of a message: one that is delivered, one that is to be tried again, one
 /// that is dead; of a provider that can be asked, and of one that cannot.
 async fn crash_at(point: &str, on: On) {
-    let accounts = [("groupme.ops", Provider::GroupMe), ("whatspie.shop", Provider::WhatsPie)];
-    let faults = accounts.iter().fold(Faults::none(), |faults, (_, provider)| {
-        let sends_to = |to| Calls::from(*provider).destination(to).operation(Operation::Send);
-        faults
-            .fault(Fault::status(503).on(sends_to("again")).times(1))
-            .fault(Fault::status(400).on(sends_to("refused")))
-    });
+    let accounts = [
+        ("groupme.ops", Provider::GroupMe),
+        ("whatspie.shop", Provider::WhatsPie),
+    ];
+    let faults = accounts
+        .iter()
+        .fold(Faults::none(), |faults, (_, provider)| {
+            let sends_to = |to| {
+                Calls::from(*provider)
+                    .destination(to)
+                    .operation(Operation::Send)
+            };
+            faults
+                .fault(Fault::status(503).on(sends_to("again")).times(1))
+                .fault(Fault::status(400).on(sends_to("refused")))
+        });
     let fleet = Fleet::on(on)
         .account(accounts[0].0, SMALL)
         .account(accounts[1].0, SMALL)
@@ -163,7 +199,9 @@ async fn crash_at(point: &str, on: On) {
         for (destination, calls_needed) in [("well", 1), ("again", 2), ("refused", 1)] {
             let id = format!("{account}-{destination}");
             fleet.send(&[to(account, destination, &id)]).await;
-            let crashing = fleet.worker_with(&["--crash-at", &format!("{point}:1")]).await;
+            let crashing = fleet
+                .worker_with(&["--crash-at", &format!("{point}:1")])
+                .await;
             let status = crashing.exit().await;
             assert!(!status.success(), "{id}: it crashed: {status}");
             fleet.end_leases();
@@ -171,7 +209,13 @@ async fn crash_at(point: &str, on: On) {
 
             // The next one settles it, and what stands behind it.
             let behind = format!("{id}-behind");
-            let both = [id.clone(), fleet.send(&[to(account, "behind", &behind)]).await.remove(0)];
+            let both = [
+                id.clone(),
+                fleet
+                    .send(&[to(account, "behind", &behind)])
+                    .await
+                    .remove(0),
+            ];
             let next = fleet.worker().await;
             fleet.ended(&both).await;
             assert!(next.terminate().await.success());
@@ -183,7 +227,11 @@ async fn crash_at(point: &str, on: On) {
                 _ => usize::from(!was_decided),
             };
             let sends = sends(&fleet, provider, destination).await;
-            assert_eq!(sends, calls_needed + again, "{id} crashed {point}, decided: {was_decided}");
+            assert_eq!(
+                sends,
+                calls_needed + again,
+                "{id} crashed {point}, decided: {was_decided}"
+            );
             ids.extend(both);
         }
     }
@@ -204,7 +252,11 @@ async fn was_decided(fleet: &Fleet, on: On, point: &str, id: &str) -> bool {
     if point != "attempted" {
         eventually("the decision is in the ledger", async || {
             let decisions = fleet.ledger.decisions_of(id);
-            if decisions.is_empty() { Err("not yet") } else { Ok(()) }
+            if decisions.is_empty() {
+                Err("not yet")
+            } else {
+                Ok(())
+            }
         })
         .await;
     }
@@ -232,7 +284,10 @@ async fn a_worker_that_stands_by_takes_over_from_a_killed_one(on: On) {
         On::RabbitMq(_) | On::OwnRabbitMq(_) => Duration::from_secs(5),
     };
     let account = "whatspie.shop";
-    let fleet = Fleet::on(on).account(account, &SMALL.replace("200/s", "20/s")).start().await;
+    let fleet = Fleet::on(on)
+        .account(account, &SMALL.replace("200/s", "20/s"))
+        .start()
+        .await;
     let (first, second) = (fleet.worker().await, fleet.worker().await);
     let ids = fleet.send(&messages(account, "m", 600)).await;
     let mut workers = vec![first, second];
@@ -244,7 +299,10 @@ async fn a_worker_that_stands_by_takes_over_from_a_killed_one(on: On) {
         // A deadline that users are promised, not a measure of this machine.
         eventually_within(promised, "another worker delivers", async || {
             let decisions = fleet.ledger.decisions();
-            let last = decisions.iter().filter_map(|decision| decision.attempt.as_ref()).next_back();
+            let last = decisions
+                .iter()
+                .filter_map(|decision| decision.attempt.as_ref())
+                .next_back();
             match last {
                 Some(attempt) if attempt.worker != name => Ok(()),
                 other => Err(format!("round {round}: {other:?}")),
@@ -253,7 +311,10 @@ async fn a_worker_that_stands_by_takes_over_from_a_killed_one(on: On) {
         .await;
         workers.push(fleet.worker().await);
     }
-    assert!(ids.len() > fleet.ledger.outcomes().len(), "all of this was under load");
+    assert!(
+        ids.len() > fleet.ledger.outcomes().len(),
+        "all of this was under load"
+    );
     for worker in &workers {
         assert!(worker.terminate().await.success());
     }
@@ -261,17 +322,21 @@ async fn a_worker_that_stands_by_takes_over_from_a_killed_one(on: On) {
 
 /// Which worker runs the lane, once one does and has delivered something.
 async fn owner(workers: &[Worker], account: &str) -> usize {
-    eventually_within(2 * PATIENCE, "a worker owns the lane and delivers", async || {
-        let mut seen = Vec::new();
-        for (index, worker) in workers.iter().enumerate() {
-            let state = worker.lane(account).await.map(|lane| lane.state);
-            let delivered = worker.metric("tidings_outcomes_total", "delivered").await;
-            if state == Some(LaneState::Running) && delivered > 0.0 {
-                return Ok(index);
+    eventually_within(
+        2 * PATIENCE,
+        "a worker owns the lane and delivers",
+        async || {
+            let mut seen = Vec::new();
+            for (index, worker) in workers.iter().enumerate() {
+                let state = worker.lane(account).await.map(|lane| lane.state);
+                let delivered = worker.metric("tidings_outcomes_total", "delivered").await;
+                if state == Some(LaneState::Running) && delivered > 0.0 {
+                    return Ok(index);
+                }
+                seen.push((state, delivered));
             }
-            seen.push((state, delivered));
-        }
-        Err(seen)
-    })
+            Err(seen)
+        },
+    )
     .await
 }

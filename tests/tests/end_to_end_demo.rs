@@ -36,9 +36,19 @@ async fn demo(broker: Option<&str>) {
         .run("")
         .await;
 
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{}\n{text}", output.status);
-    for shown in ["delivered", "rejected", "expired", "attempts-exhausted", "Where to look next"] {
+    for shown in [
+        "delivered",
+        "rejected",
+        "expired",
+        "attempts-exhausted",
+        "Where to look next",
+    ] {
         assert!(text.contains(shown), "{shown}:\n{text}");
     }
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
@@ -49,14 +59,20 @@ async fn demo(broker: Option<&str>) {
 
 /// The processes whose environment has that, by their command lines.
 fn processes_with(variable: &str) -> Vec<String> {
-    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let processes = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path());
     processes
         .filter(|process| {
             let environment = fs::read(process.join("environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+            environment
+                .split(|byte| *byte == 0)
+                .any(|entry| entry == variable.as_bytes())
         })
         .map(|process| {
-            String::from_utf8_lossy(&fs::read(process.join("cmdline")).unwrap_or_default()).replace('\0', " ")
+            String::from_utf8_lossy(&fs::read(process.join("cmdline")).unwrap_or_default())
+                .replace('\0', " ")
         })
         .collect()
 }

@@ -6,7 +6,10 @@ mod rabbitmq_3_10 {
 
         #[tokio::test(flavor = "multi_thread")]
         async fn an_orderly_restart_of_the_broker_makes_nothing_unknown() {
-            crate::an_orderly_restart_of_the_broker_makes_nothing_unknown(On::OwnRabbitMq(Flavour::Debian)).await;
+            crate::an_orderly_restart_of_the_broker_makes_nothing_unknown(On::OwnRabbitMq(
+                Flavour::Debian,
+            ))
+            .await;
         }
 
         #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +29,12 @@ use tidings_tests::{
     fleet::{Fleet, On, Worker, messages},
 };
 
-const ACCOUNTS: [&str; 4] = ["groupme.ops", "whatspie.retries", "raven.parks", "pingup.parks"];
+const ACCOUNTS: [&str; 4] = [
+    "groupme.ops",
+    "whatspie.retries",
+    "raven.parks",
+    "pingup.parks",
+];
 const PARKS: [&str; 2] = ["raven.parks", "pingup.parks"];
 
 async fn loaded(on: On, each: usize) -> (Fleet, Vec<Value>) {
@@ -45,7 +53,10 @@ async fn loaded(on: On, each: usize) -> (Fleet, Vec<Value>) {
         .faults(Faults::none().latency(Latency::uniform(Duration::from_millis(20), Duration::from_millis(100))))
         .start()
         .await;
-    let all = ACCOUNTS.iter().flat_map(|account| messages(account, "m", each)).collect();
+    let all = ACCOUNTS
+        .iter()
+        .flat_map(|account| messages(account, "m", each))
+        .collect();
     (fleet, all)
 }
 
@@ -53,18 +64,23 @@ async fn deliveries(fleet: &Fleet, more: u64) {
     let before = fleet.sandbox.summary().await.tally.received;
     eventually("messages are delivered", async || {
         let received = fleet.sandbox.summary().await.tally.received;
-        if received >= before + more { Ok(()) } else { Err(received - before) }
+        if received >= before + more {
+            Ok(())
+        } else {
+            Err(received - before)
+        }
     })
     .await;
 }
 
 async fn not_ready(worker: &Worker) {
-    eventually("the worker says that the broker is away", async || {
-        match worker.page("/readyz").await {
+    eventually(
+        "the worker says that the broker is away",
+        async || match worker.page("/readyz").await {
             (503, why) if why.contains("broker") => Ok(()),
             other => Err(other),
-        }
-    })
+        },
+    )
     .await;
 }
 
@@ -84,15 +100,26 @@ async fn an_orderly_restart_of_the_broker_makes_nothing_unknown(on: On) {
             worker.ready().await;
         }
     }
-    assert!(fleet.ledger.outcomes().len() < ids.len(), "all of this was under load");
+    assert!(
+        fleet.ledger.outcomes().len() < ids.len(),
+        "all of this was under load"
+    );
 
     let reckoning = fleet.reckon(&ids).await;
     reckoning.adds_up(&PARKS);
-    assert_eq!(reckoning.dead(Reason::UnknownOutcome), 0, "{:#?}", fleet.ledger.tenures());
+    assert_eq!(
+        reckoning.dead(Reason::UnknownOutcome),
+        0,
+        "{:#?}",
+        fleet.ledger.tenures()
+    );
     assert_eq!(reckoning.delivered(), ids.len());
     assert_eq!(reckoning.book.summary.tally.repeats, 0);
     for worker in workers {
-        assert_eq!(worker.metric("tidings_maybe_delivered_total", "").await, 0.0);
+        assert_eq!(
+            worker.metric("tidings_maybe_delivered_total", "").await,
+            0.0
+        );
         assert!(worker.terminate().await.success());
     }
 }
@@ -111,7 +138,11 @@ async fn a_killed_broker_loses_nothing(on: On) {
     let reckoning = fleet.reckon(&ids).await;
     reckoning.adds_up(&PARKS);
     for provider in [Provider::GroupMe, Provider::Raven, Provider::Pingup] {
-        assert_eq!(reckoning.book.summary.provider(provider).repeats, 0, "{provider}");
+        assert_eq!(
+            reckoning.book.summary.provider(provider).repeats,
+            0,
+            "{provider}"
+        );
     }
     assert!(worker.terminate().await.success());
 }

@@ -6,9 +6,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
-use tidings_broker::{
-    DeadRecord, Envelope, LaneEvent, LaneName, ReadFrom, ReadUntil,
-};
+use tidings_broker::{DeadRecord, Envelope, LaneEvent, LaneName, ReadFrom, ReadUntil};
 use tidings_model::{Headers, Outcome, Reason, Record, Tenure};
 use tidings_sandbox::{Fault, Faults, Garbage, Latency, On as Calls, Operation, Provider};
 use tidings_tests::{
@@ -55,23 +53,44 @@ fn class(destination: &'static str, fault: Fault, ends: Option<Reason>) -> Class
 /// The classes of a provider. `HEALS` strikes once, and what is tried again then passes.
 fn classes(provider: Provider) -> Vec<Class> {
     let refused = match provider {
-        Provider::Grupo => Fault::status(200).body(json!({"success": false, "error_key": "user_not_found"})),
+        Provider::Grupo => {
+            Fault::status(200).body(json!({"success": false, "error_key": "user_not_found"}))
+        }
         Provider::Raven => Fault::status(404),
-        Provider::Pingup => Fault::status(400).body(json!({"success": false, "message": "The conversation is not open"})),
+        Provider::Pingup => Fault::status(400)
+            .body(json!({"success": false, "message": "The conversation is not open"})),
         Provider::WhatsPie => Fault::status(422),
         Provider::GroupMe => Fault::status(400),
     };
-    let limited = if provider == Provider::GroupMe { 420 } else { 429 };
+    let limited = if provider == Provider::GroupMe {
+        420
+    } else {
+        429
+    };
     vec![
-        Class { destination: "well", fault: None, ends: None },
+        Class {
+            destination: "well",
+            fault: None,
+            ends: None,
+        },
         class("refused", refused, Some(Reason::Rejected)),
         class("hiccup", Fault::status(503).times(1), None),
         class("down", Fault::status(500), Some(Reason::AttemptsExhausted)),
-        class("limited", Fault::status(limited).retry_after(Duration::from_secs(1)).times(1), None),
+        class(
+            "limited",
+            Fault::status(limited)
+                .retry_after(Duration::from_secs(1))
+                .times(1),
+            None,
+        ),
         class("revoked", Fault::bad_token().times(1), None),
         class("reset", Fault::reset().times(1), None),
         class("silent", Fault::timeout().times(1), None),
-        class("lost-answer", Fault::timeout().after_recording().times(1), None),
+        class(
+            "lost-answer",
+            Fault::timeout().after_recording().times(1),
+            None,
+        ),
         class("garbled", Fault::garbage(Garbage::Truncated).times(1), None),
         class("other-shape", Fault::other_shape(), None),
     ]
@@ -91,12 +110,19 @@ async fn every_class_of_fault_ends_each_message_once(on: On) {
     for (provider, account) in PROVIDERS {
         // One by one: a fault strikes the message that it is meant for, and pauses are its own.
         draft = draft.account(account, &format!("{QUICK}\nconcurrency = 1"));
-        for Class { destination, fault, ends } in classes(provider) {
+        for Class {
+            destination,
+            fault,
+            ends,
+        } in classes(provider)
+        {
             let id = format!("{account}-{destination}");
             sent.push(to(account, destination, &id));
             wanted.insert(id, ends);
             if let Some(fault) = fault {
-                let calls = Calls::from(provider).destination(destination).operation(Operation::Send);
+                let calls = Calls::from(provider)
+                    .destination(destination)
+                    .operation(Operation::Send);
                 faults = faults.fault(fault.on(calls));
             }
         }
@@ -120,22 +146,43 @@ async fn every_class_of_fault_ends_each_message_once(on: On) {
         .collect();
     assert_eq!(ended, wanted);
     for letter in &reckoning.letters {
-        let spent = letter.attempts.iter().filter(|attempt| attempt.verdict.is_spent()).count();
-        let allowed = if letter.reason == Reason::Rejected { 1 } else { 4 };
+        let spent = letter
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.verdict.is_spent())
+            .count();
+        let allowed = if letter.reason == Reason::Rejected {
+            1
+        } else {
+            4
+        };
         assert_eq!(spent, allowed, "{letter:?}");
     }
     for (id, outcome) in &reckoning.outcomes {
         // Nobody spends an attempt for the provider's or the account's trouble.
-        if ["limited", "revoked"].iter().any(|class| id.ends_with(class)) {
+        if ["limited", "revoked"]
+            .iter()
+            .any(|class| id.ends_with(class))
+        {
             assert_eq!(attempts(outcome), 1, "{outcome:?}");
         }
     }
     let found = &reckoning.outcomes["groupme.ops-lost-answer"];
     assert!(
-        matches!(found, Outcome::Delivered { deduplicated: true, provider_message_id: Some(_), .. }),
+        matches!(
+            found,
+            Outcome::Delivered {
+                deduplicated: true,
+                provider_message_id: Some(_),
+                ..
+            }
+        ),
         "looked up, not sent again: {found:?}"
     );
-    assert_eq!(reckoning.book.summary.provider(Provider::GroupMe).repeats, 0);
+    assert_eq!(
+        reckoning.book.summary.provider(Provider::GroupMe).repeats,
+        0
+    );
     assert!(worker.terminate().await.success());
 
     assert_eq!(outcomes_by_command(&fleet).await, reckoning.outcomes);
@@ -169,13 +216,18 @@ async fn copies_of_a_message_are_called_once(on: On) {
     let accounts = ["groupme.ops", "whatspie.shop"];
     let fleet = accounts
         .iter()
-        .fold(Fleet::on(on), |draft, account| draft.account(account, QUICK))
+        .fold(Fleet::on(on), |draft, account| {
+            draft.account(account, QUICK)
+        })
         // Long enough that copies come while the first is under way.
         .faults(slowly(Duration::from_millis(100)))
         .start()
         .await;
     let worker = fleet.worker().await;
-    let all: Vec<Value> = accounts.iter().flat_map(|account| messages(account, "m", 25)).collect();
+    let all: Vec<Value> = accounts
+        .iter()
+        .flat_map(|account| messages(account, "m", 25))
+        .collect();
     let twice: Vec<Value> = all.iter().chain(&all).cloned().collect();
 
     // In one go and from several producers at once, then again when all of them have ended.
@@ -183,7 +235,10 @@ async fn copies_of_a_message_are_called_once(on: On) {
     let ids = &sent[0][..all.len()];
     fleet.ended(ids).await;
     fleet.send(&twice).await;
-    let last: Vec<Value> = accounts.iter().map(|account| message(account, &format!("{account}-last"))).collect();
+    let last: Vec<Value> = accounts
+        .iter()
+        .map(|account| message(account, &format!("{account}-last")))
+        .collect();
     let last = fleet.send(&last).await;
     fleet.ended(&last).await;
 
@@ -191,7 +246,11 @@ async fn copies_of_a_message_are_called_once(on: On) {
     reckoning.adds_up(&[]);
     assert_eq!(reckoning.delivered(), all.len());
     let summary = &reckoning.book.summary;
-    assert_eq!(summary.tally.calls, (all.len() + last.len()) as u64, "{summary:?}");
+    assert_eq!(
+        summary.tally.calls,
+        (all.len() + last.len()) as u64,
+        "{summary:?}"
+    );
     assert_eq!(summary.tally.repeats, 0);
     assert!(worker.terminate().await.success());
 }
@@ -219,7 +278,12 @@ async fn delayed_expired_and_unroutable_messages_end_as_they_should(on: On) {
         .send(&[
             message("raven.crm", "at-once"),
             with("raven.crm", "in-two-seconds", "delay", json!("2s")),
-            with("raven.crm", "at-a-time", "not_before", json!(at.to_string())),
+            with(
+                "raven.crm",
+                "at-a-time",
+                "not_before",
+                json!(at.to_string()),
+            ),
             with("raven.crm", "expired", "expires_in", json!("1s")),
             with("whatspie.nobody", "unroutable", "delay", json!("1s")),
             reminder,
@@ -241,12 +305,21 @@ async fn delayed_expired_and_unroutable_messages_end_as_they_should(on: On) {
     let received = |id: &str| reckoning.book.entry(id).at_ms;
     assert!(received("in-two-seconds") >= millis(before) + 2000);
     assert!(received("at-a-time") >= millis(at));
-    let reminder = reckoning.book.entry("reminder").deliver_at_ms.expect("Pingup keeps the delay");
+    let reminder = reckoning
+        .book
+        .entry("reminder")
+        .deliver_at_ms
+        .expect("Pingup keeps the delay");
     let (earliest, latest) = (millis(before) + 600_000, millis(Timestamp::now()) + 601_000);
-    assert!((earliest..latest).contains(&reminder), "{earliest} {reminder} {latest}: counted from send");
+    assert!(
+        (earliest..latest).contains(&reminder),
+        "{earliest} {reminder} {latest}: counted from send"
+    );
     assert!(worker.terminate().await.success());
 
-    let refused = fleet.try_to_send(&[message("whatspie.nobody", "at-once-to-nobody")]).await;
+    let refused = fleet
+        .try_to_send(&[message("whatspie.nobody", "at-once-to-nobody")])
+        .await;
     let words = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{words}");
     assert!(words.contains("whatspie.nobody has no lane"), "{words}");
@@ -274,7 +347,11 @@ async fn what_cannot_be_handled_stops_no_lane(on: On) {
     let mut ids = poison.clone();
     for (index, (id, body)) in garbage.iter().enumerate() {
         publish(id, body).await;
-        ids.extend(fleet.send(&messages("raven.crm", &index.to_string(), 3)).await);
+        ids.extend(
+            fleet
+                .send(&messages("raven.crm", &index.to_string(), 3))
+                .await,
+        );
     }
     let worker = fleet.worker().await;
 
@@ -285,14 +362,24 @@ async fn what_cannot_be_handled_stops_no_lane(on: On) {
     }
     let letters = eventually("the dead letters", async || {
         let letters = fleet.letters().await;
-        if letters.len() == 1 + garbage.len() { Ok(letters) } else { Err(letters) }
+        if letters.len() == 1 + garbage.len() {
+            Ok(letters)
+        } else {
+            Err(letters)
+        }
     })
     .await;
-    let undecodable = letters.iter().filter(|letter| letter.reason == Reason::Undecodable).count();
+    let undecodable = letters
+        .iter()
+        .filter(|letter| letter.reason == Reason::Undecodable)
+        .count();
     assert_eq!(undecodable, garbage.len());
     let mut bodies = bodies_of_the_dead(&fleet).await;
     for (id, body) in garbage {
-        assert!(bodies.remove(body), "the bytes of {id} are kept as they were");
+        assert!(
+            bodies.remove(body),
+            "the bytes of {id} are kept as they were"
+        );
     }
     worker.ready().await;
     assert!(worker.terminate().await.success());
@@ -305,7 +392,10 @@ async fn hand_out_without_a_decision(fleet: &Fleet, times: u32) {
         worker: "one-that-crashes".into(),
         number: 1,
     };
-    let opened = Record::Opened { tenure: tenure.clone(), at: Timestamp::now() };
+    let opened = Record::Opened {
+        tenure: tenure.clone(),
+        at: Timestamp::now(),
+    };
     fleet.broker.append(vec![opened]).await.unwrap();
     for _ in 0..times {
         let mut lane = fleet
@@ -329,7 +419,11 @@ async fn hand_out_without_a_decision(fleet: &Fleet, times: u32) {
 
 async fn bodies_of_the_dead(fleet: &Fleet) -> std::collections::HashSet<Vec<u8>> {
     use futures::StreamExt as _;
-    let entries = fleet.broker.dead(ReadFrom::First, ReadUntil::Now).await.unwrap();
+    let entries = fleet
+        .broker
+        .dead(ReadFrom::First, ReadUntil::Now)
+        .await
+        .unwrap();
     let body = async |entry: Result<tidings_broker::DeadEntry, _>| match entry.unwrap().record {
         DeadRecord::Letter { body, .. } => Some(body.to_vec()),
         _ => None,

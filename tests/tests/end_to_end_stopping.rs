@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidings_model::{Reason, Record, Left};
+use tidings_model::{Left, Reason, Record};
 use tidings_sandbox::{Faults, Latency};
 use tidings_tests::{
     Signal, eventually,
@@ -30,18 +30,33 @@ const SETTINGS: &str = r#"
 "#;
 
 async fn a_worker_stopped_twenty_times_leaves_nothing_unknown(on: On) {
-    let accounts = ["groupme.ops", "whatspie.retries", "raven.parks", "pingup.parks"];
+    let accounts = [
+        "groupme.ops",
+        "whatspie.retries",
+        "raven.parks",
+        "pingup.parks",
+    ];
     let parks = ["raven.parks", "pingup.parks"];
     let fleet = accounts
         .iter()
         .fold(Fleet::on(on), |draft, account| {
-            let policy = if parks.contains(account) { "park" } else { "retry" };
+            let policy = if parks.contains(account) {
+                "park"
+            } else {
+                "retry"
+            };
             draft.account(account, &format!("{SETTINGS}\non_unknown = \"{policy}\""))
         })
-        .faults(Faults::none().latency(Latency::uniform(Duration::from_millis(20), Duration::from_millis(150))))
+        .faults(Faults::none().latency(Latency::uniform(
+            Duration::from_millis(20),
+            Duration::from_millis(150),
+        )))
         .start()
         .await;
-    let all: Vec<_> = accounts.iter().flat_map(|account| messages(account, "m", 500)).collect();
+    let all: Vec<_> = accounts
+        .iter()
+        .flat_map(|account| messages(account, "m", 500))
+        .collect();
     let ids = fleet.send(&all).await;
 
     // In one half of the stops another worker stands by, and takes the lanes in the middle of it all.
@@ -54,17 +69,32 @@ async fn a_worker_stopped_twenty_times_leaves_nothing_unknown(on: On) {
         let before = fleet.sandbox.summary().await.tally.received;
         eventually("messages are delivered", async || {
             let received = fleet.sandbox.summary().await.tally.received;
-            if received >= before + 20 { Ok(()) } else { Err(received - before) }
+            if received >= before + 20 {
+                Ok(())
+            } else {
+                Err(received - before)
+            }
         })
         .await;
         if stop % 2 == 0 {
             standing_by = Some(fleet.worker().await);
         }
-        assert_eq!(worker.metric("tidings_maybe_delivered_total", "").await, 0.0);
+        assert_eq!(
+            worker.metric("tidings_maybe_delivered_total", "").await,
+            0.0
+        );
         let status = worker.terminate().await;
-        assert_eq!(status.code(), Some(0), "stop {stop}: {}", last_line(&worker));
+        assert_eq!(
+            status.code(),
+            Some(0),
+            "stop {stop}: {}",
+            last_line(&worker)
+        );
     }
-    assert!(fleet.ledger.outcomes().len() < ids.len(), "all of this was under load");
+    assert!(
+        fleet.ledger.outcomes().len() < ids.len(),
+        "all of this was under load"
+    );
     let last = match standing_by {
         Some(worker) => worker,
         None => fleet.worker().await,
@@ -73,7 +103,12 @@ async fn a_worker_stopped_twenty_times_leaves_nothing_unknown(on: On) {
     let reckoning = fleet.reckon(&ids).await;
     reckoning.adds_up(&accounts);
     assert_eq!(reckoning.delivered(), ids.len());
-    assert_eq!(reckoning.dead(Reason::UnknownOutcome), 0, "{:#?}", fleet.ledger.tenures());
+    assert_eq!(
+        reckoning.dead(Reason::UnknownOutcome),
+        0,
+        "{:#?}",
+        fleet.ledger.tenures()
+    );
     assert_eq!(reckoning.book.summary.tally.repeats, 0);
     assert_eq!(last.metric("tidings_maybe_delivered_total", "").await, 0.0);
     assert!(last.terminate().await.success());
@@ -82,7 +117,10 @@ async fn a_worker_stopped_twenty_times_leaves_nothing_unknown(on: On) {
 
 fn every_tenure_left_a_note_and_nothing_else(fleet: &Fleet) {
     let records = fleet.ledger.records();
-    let opened = records.iter().filter(|record| matches!(record, Record::Opened { .. })).count();
+    let opened = records
+        .iter()
+        .filter(|record| matches!(record, Record::Opened { .. }))
+        .count();
     let notes: Vec<&Left> = records
         .iter()
         .filter_map(|record| match record {
@@ -92,7 +130,10 @@ fn every_tenure_left_a_note_and_nothing_else(fleet: &Fleet) {
         .collect();
     assert_eq!(notes.len(), opened);
     for left in notes {
-        assert!(matches!(left, Left::Untouched) || *left == Left::Only(vec![]), "{left:?}");
+        assert!(
+            matches!(left, Left::Untouched) || *left == Left::Only(vec![]),
+            "{left:?}"
+        );
     }
 }
 
@@ -102,7 +143,10 @@ fn last_line(worker: &Worker) -> String {
 
 async fn a_second_signal_stops_at_once(on: On) {
     let fleet = Fleet::on(on)
-        .account("whatspie.shop", "timeout = \"10m\"\nrate = \"unlimited\"\ndestination_rate = \"unlimited\"")
+        .account(
+            "whatspie.shop",
+            "timeout = \"10m\"\nrate = \"unlimited\"\ndestination_rate = \"unlimited\"",
+        )
         .settings("drain = \"10m\"")
         .faults(Faults::none().fault(tidings_sandbox::Fault::timeout()))
         .start()
@@ -117,14 +161,21 @@ async fn a_second_signal_stops_at_once(on: On) {
 
     worker.signal(Signal::TERM);
     worker.line("the worker drains").await;
-    assert_eq!(worker.ended(), None, "calls are under way, and it waits for them");
+    assert_eq!(
+        worker.ended(),
+        None,
+        "calls are under way, and it waits for them"
+    );
     worker.signal(Signal::TERM);
     let status = worker.exit().await;
     assert_eq!(status.code(), Some(1));
 }
 
 async fn a_stop_without_a_broker_or_work_is_a_stop(on: On) {
-    let fleet = Fleet::on(on).account("whatspie.shop", SETTINGS).start().await;
+    let fleet = Fleet::on(on)
+        .account("whatspie.shop", SETTINGS)
+        .start()
+        .await;
     let idle = fleet.worker().await;
     idle.ready().await;
     idle.signal(Signal::INT);
@@ -140,6 +191,9 @@ async fn a_stop_without_a_broker_or_work_is_a_stop(on: On) {
     waiting.line("waiting for the broker").await;
     assert_eq!(waiting.page("/livez").await.0, 200);
     let (status, why) = waiting.page("/readyz").await;
-    assert_eq!((status, why.as_str()), (503, "the broker is not connected\n"));
+    assert_eq!(
+        (status, why.as_str()),
+        (503, "the broker is not connected\n")
+    );
     assert!(waiting.terminate().await.success());
 }

@@ -201,7 +201,7 @@ pub async fn garbage_in_the_ledger_is_passed_over<F: OverAmqp>(fixture: &F) {
     .expect("appended");
     let entries = ledger(&*worker, ReadFrom::First).await;
     let records: Vec<_> = entries.iter().flat_map(|entry| entry.records()).collect();
-    assert_eq!(records, [record.clone()]);
+    assert_eq!(records, std::slice::from_ref(&record));
     let mut followed = Vec::new();
     while followed.is_empty() {
         followed.extend(following(&mut all, 1).await[0].records());

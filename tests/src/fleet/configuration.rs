@@ -68,7 +68,11 @@ impl Configuration {
         );
         for (account, settings) in &self.accounts {
             let provider = account.split('.').next().unwrap_or_default();
-            let business = if provider == "pingup" { "business = \"acme\"\n" } else { "" };
+            let business = if provider == "pingup" {
+                "business = \"acme\"\n"
+            } else {
+                ""
+            };
             let _ = writeln!(
                 text,
                 "[accounts.{account:?}]\nbase_url = \"{}/{provider}\"\nsecret = {{ file = {:?} }}\n{business}{settings}",

@@ -40,7 +40,10 @@ impl Ledger {
     }
 
     fn read(&self) -> MutexGuard<'_, Read> {
-        assert!(!self.following.is_finished(), "the ledger is not followed any more");
+        assert!(
+            !self.following.is_finished(),
+            "the ledger is not followed any more"
+        );
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,7 +88,9 @@ impl Ledger {
                 "{at} {} {} opened by {}",
                 tenure.account, tenure.number, tenure.worker
             )),
-            Record::Note { tenure, at, left, .. } => Some(format!(
+            Record::Note {
+                tenure, at, left, ..
+            } => Some(format!(
                 "{at} {} {} of {} left {left:?}",
                 tenure.account, tenure.number, tenure.worker
             )),
@@ -106,7 +111,10 @@ impl Ledger {
 impl Read {
     fn take_in(&mut self, record: Record) {
         if let Record::Decided(decision) = &record {
-            *self.decided.entry(decision.account().to_string()).or_default() += 1;
+            *self
+                .decided
+                .entry(decision.account().to_string())
+                .or_default() += 1;
         }
         if let Record::Decided(decision) = &record
             && let Verdicted::Ended { outcome, .. } = &decision.verdicted

@@ -16,7 +16,7 @@ pub enum On {
 /// The broker, held while the fleet is.
 pub(super) enum Place {
     Embedded(PathBuf),
-    Shared(Vhost),
+    Shared(Box<Vhost>),
     Own(Box<PrivateNode>),
 }
 
@@ -24,7 +24,7 @@ impl Place {
     pub(super) async fn prepare(on: On, folder: &Path) -> Self {
         match on {
             On::Embedded => Self::Embedded(folder.join("tidings.db")),
-            On::RabbitMq(flavour) => Self::Shared(Broker::shared(flavour).await.vhost()),
+            On::RabbitMq(flavour) => Self::Shared(Box::new(Broker::shared(flavour).await.vhost())),
             On::OwnRabbitMq(flavour) => Self::Own(Box::new(PrivateNode::new(flavour).await)),
         }
     }

@@ -17,6 +17,7 @@ pub struct Reckoning {
 
 /// How often a provider may have recorded a message, as its account is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "these are the field's terms")]
 enum Promise {
     /// GroupMe: once if it is delivered, else not at all.
     ExactlyOnce,
@@ -59,7 +60,10 @@ impl Reckoning {
         };
         let mut letters: Vec<(String, Reason)> = self.letters.iter().map(lettered).collect();
         letters.sort();
-        assert_eq!(dead, letters, "the dead by the ledger, and the dead letters");
+        assert_eq!(
+            dead, letters,
+            "the dead by the ledger, and the dead letters"
+        );
     }
 
     /// How many ended dead for that reason.

@@ -23,7 +23,9 @@ impl Worker {
             .start();
         let line = process.line("the admin endpoint listens").await;
         let line: Value = serde_json::from_str(&line).expect("a log line is JSON");
-        let admin = line["admin"].as_str().expect("the admin endpoint's address");
+        let admin = line["admin"]
+            .as_str()
+            .expect("the admin endpoint's address");
         Self {
             admin: format!("http://{admin}"),
             process,
@@ -43,7 +45,10 @@ impl Worker {
             .send()
             .await;
         let answer = asked.unwrap_or_else(|error| panic!("{path} of the admin endpoint: {error}"));
-        (answer.status().as_u16(), answer.text().await.expect("words"))
+        (
+            answer.status().as_u16(),
+            answer.text().await.expect("words"),
+        )
     }
 
     /// Waits until it is ready.

@@ -40,8 +40,14 @@ async fn main() -> Result<()> {
 }
 
 fn show(latency: &str, messages: usize, drainer: &str, drained: &Drained) {
-    let Drained { per_second, cpu_micros, peak_mib } = drained;
-    println!("{latency:<8}  {messages:>8}  {drainer:<14}  {per_second:>6.0}  {cpu_micros:>11.1}  {peak_mib:>12.1}");
+    let Drained {
+        per_second,
+        cpu_micros,
+        peak_mib,
+    } = drained;
+    println!(
+        "{latency:<8}  {messages:>8}  {drainer:<14}  {per_second:>6.0}  {cpu_micros:>11.1}  {peak_mib:>12.1}"
+    );
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

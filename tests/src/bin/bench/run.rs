@@ -44,10 +44,19 @@ impl Bench {
     pub(crate) async fn start() -> Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let broker = Broker::shared(Flavour::Debian).await;
-        Ok(Self { broker, account: "groupme.bench".parse()?, http: reqwest::Client::builder().build()? })
+        Ok(Self {
+            broker,
+            account: "groupme.bench".parse()?,
+            http: reqwest::Client::builder().build()?,
+        })
     }
 
-    pub(crate) async fn drain(&self, drainer: Drainer, latency: &str, messages: usize) -> Result<Drained> {
+    pub(crate) async fn drain(
+        &self,
+        drainer: Drainer,
+        latency: &str,
+        messages: usize,
+    ) -> Result<Drained> {
         let vhost = self.broker.vhost();
         self.fill(&vhost, messages).await?;
         let folder = tempfile::tempdir()?;
@@ -56,22 +65,40 @@ impl Bench {
         let summary = self.until_received(&url, messages).await?;
         let (cpu, peak_mib) = used(process.id())?;
         match drainer {
-            Drainer::Worker => anyhow::ensure!(process.terminate().await.success(), "the worker did not end well"),
+            Drainer::Worker => anyhow::ensure!(
+                process.terminate().await.success(),
+                "the worker did not end well"
+            ),
             Drainer::PlainLoop => process.kill9().await,
         }
         drop(sandbox);
-        let millis = |name: &str| summary[name].as_f64().with_context(|| format!("the summary has no {name}"));
+        let millis = |name: &str| {
+            summary[name]
+                .as_f64()
+                .with_context(|| format!("the summary has no {name}"))
+        };
         let count = messages as f64;
         let seconds = (millis("last_ms")? - millis("tenth_ms")?) / 1000.0;
-        Ok(Drained { per_second: count * 0.9 / seconds, cpu_micros: cpu.as_secs_f64() * 1e6 / count, peak_mib })
+        Ok(Drained {
+            per_second: count * 0.9 / seconds,
+            cpu_micros: cpu.as_secs_f64() * 1e6 / count,
+            peak_mib,
+        })
     }
 
     /// Declares the topology and puts the backlog into the lane.
     async fn fill(&self, vhost: &Vhost, messages: usize) -> Result<()> {
-        let broker = tidings_broker::connect(&vhost.url().parse()?, Options::new("bench".into())).await?;
+        let broker =
+            tidings_broker::connect(&vhost.url().parse()?, Options::new("bench".into())).await?;
         let day = Duration::from_secs(86_400);
         let accounts = vec![self.account.clone()];
-        broker.apply(&Topology { accounts, ledger_max_age: day, dead_max_age: day }).await?;
+        broker
+            .apply(&Topology {
+                accounts,
+                ledger_max_age: day,
+                dead_max_age: day,
+            })
+            .await?;
         let mut confirmations = FuturesUnordered::new();
         for number in 0..messages {
             confirmations.push(broker.publish(self.message(number)?).await?);
@@ -88,24 +115,43 @@ impl Bench {
 
     fn message(&self, number: usize) -> Result<Envelope> {
         let id: MessageId = format!("bench-{number}").parse()?;
-        let text = groupme::Text::to((number % 50).to_string()).text("Deploy finished, all is well").build()?;
+        let text = groupme::Text::to((number % 50).to_string())
+            .text("Deploy finished, all is well")
+            .build()?;
         let draft = Draft::new(self.account.clone(), text).id(id.clone());
         let message = draft.accept(Timestamp::now(), || id.clone())?;
         let body = Bytes::from(message.encode());
-        Ok(Envelope { account: self.account.clone(), id, body, headers: Headers::default() })
+        Ok(Envelope {
+            account: self.account.clone(),
+            id,
+            body,
+            headers: Headers::default(),
+        })
     }
 
-    fn start_drainer(&self, drainer: Drainer, vhost: &Vhost, folder: &TempDir, url: &str) -> Result<Arc<Process>> {
+    fn start_drainer(
+        &self,
+        drainer: Drainer,
+        vhost: &Vhost,
+        folder: &TempDir,
+        url: &str,
+    ) -> Result<Arc<Process>> {
         let base = format!("{url}/groupme");
         let program = match drainer {
             Drainer::PlainLoop => Program::new("plain-loop").args([vhost.url(), QUEUE, &base]),
             Drainer::Worker => {
                 let mut config = format!("broker = {:?}\nadmin = \"127.0.0.1:0\"\n", vhost.url());
-                write!(config, "[accounts.\"groupme.bench\"]\nbase_url = {base:?}\nsecret = {{ env = \"BENCH\" }}\n")?;
+                write!(
+                    config,
+                    "[accounts.\"groupme.bench\"]\nbase_url = {base:?}\nsecret = {{ env = \"BENCH\" }}\n"
+                )?;
                 config.push_str("rate = \"unlimited\"\nconcurrency = 64\n");
                 let path = folder.path().join("bench.toml");
                 fs::write(&path, config)?;
-                Program::new("tidings-worker").arg("--config").arg(path).env("BENCH", "bench")
+                Program::new("tidings-worker")
+                    .arg("--config")
+                    .arg(path)
+                    .env("BENCH", "bench")
             }
         };
         Ok(Arc::new(program.start()))
@@ -114,9 +160,18 @@ impl Bench {
     async fn until_received(&self, url: &str, messages: usize) -> Result<Value> {
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let answer = self.http.get(format!("{url}/received/summary")).send().await?.bytes().await?;
+            let answer = self
+                .http
+                .get(format!("{url}/received/summary"))
+                .send()
+                .await?
+                .bytes()
+                .await?;
             let summary: Value = serde_json::from_slice(&answer)?;
-            if summary["received"].as_u64().is_some_and(|received| received >= messages as u64) {
+            if summary["received"]
+                .as_u64()
+                .is_some_and(|received| received >= messages as u64)
+            {
                 return Ok(summary);
             }
         }
@@ -125,9 +180,15 @@ impl Bench {
 
 async fn sandbox(folder: &TempDir, latency: &str) -> Result<(Process, String)> {
     let faults = folder.path().join("faults.json");
-    fs::write(&faults, format!(r#"{{"latency": [{{"takes": {{"fixed": {latency:?}}}}}]}}"#))?;
+    fs::write(
+        &faults,
+        format!(r#"{{"latency": [{{"takes": {{"fixed": {latency:?}}}}}]}}"#),
+    )?;
     let arguments = ["--listen", "127.0.0.1:0", "--no-bodies", "--faults"];
-    let sandbox = Program::new("tidings-sandbox").args(arguments).arg(&faults).start();
+    let sandbox = Program::new("tidings-sandbox")
+        .args(arguments)
+        .arg(&faults)
+        .start();
     let line = sandbox.line("listening on ").await;
     let url = line.trim_start_matches("listening on ").trim().to_owned();
     Ok((sandbox, url))
@@ -136,12 +197,25 @@ async fn sandbox(folder: &TempDir, latency: &str) -> Result<(Process, String)> {
 /// Processor time and peak memory of a process, as Linux tells them.
 fn used(pid: u32) -> Result<(Duration, f64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).context("/proc/PID/stat");
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse::<u64>().ok())
+            .context("/proc/PID/stat")
+    };
     // utime and stime are fields 14 and 15 of all, in hundredths of a second.
     let cpu = Duration::from_millis((ticks(11)? + ticks(12)?) * 10);
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM in /proc/PID/status")?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .context("VmHWM in /proc/PID/status")?;
     let kib: f64 = peak.trim().trim_end_matches("kB").trim().parse()?;
     Ok((cpu, kib / 1024.0))
 }
