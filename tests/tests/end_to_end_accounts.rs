@@ -1,5 +1,7 @@
 //! Providers and accounts in trouble: the lane waits as it should, spends nothing for it, and no other lane notices.
 
+#![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
+
 use std::time::Duration;
 
 use tidings_model::{LaneState, Outcome};

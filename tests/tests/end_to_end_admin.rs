@@ -1,5 +1,7 @@
 //! What operators see and do: pages, metrics, signals, configuration; and what nobody may see.
 
+#![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
+
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::json;

@@ -1,5 +1,7 @@
 //! Workers that are killed: nothing is lost, and nobody gets more copies than the account allows.
 
+#![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
+
 use std::time::Duration;
 
 use serde_json::Value;

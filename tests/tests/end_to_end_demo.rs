@@ -1,5 +1,7 @@
 //! `make demo` is what a newcomer runs first.
 
+#![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
+
 use std::{env, fs, path::Path};
 
 use tidings_tests::{Broker, Flavour, Program};

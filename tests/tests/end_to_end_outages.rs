@@ -1,5 +1,7 @@
 //! A RabbitMQ that goes away under load: every worker comes back by itself, and nothing is lost.
 
+#![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
+
 mod rabbitmq_3_10 {
     mod outages {
         use tidings_tests::{Flavour, fleet::On};

@@ -1,5 +1,7 @@
 //! What `tidings send` accepted ends in one outcome, and the ledger, the dead letters and the providers agree on it.
 
+#![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;

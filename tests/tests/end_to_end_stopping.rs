@@ -1,5 +1,7 @@
 //! Workers that are stopped in order: nothing becomes unknown, whatever the load.
 
+#![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
+
 use std::time::Duration;
 
 use tidings_model::{Left, Reason, Record};

@@ -13,7 +13,7 @@ pub(super) const OPS: &str = "groupme.ops";
 /// Another one.
 pub(super) const ALERTS: &str = "raven.alerts";
 
-/// A broker for one check: fresh, empty, and with a lane for each of [`OPS`] and [`ALERTS`].
+/// A broker for one check: fresh, empty, and with a lane for each of `OPS` and `ALERTS`.
 pub trait Fixture: Sized + Send + Sync {
     /// Whether record, effect and acknowledgement are steps that a crash can part, or one transaction.
     const IN_STEPS: bool;
