@@ -1,18 +1,17 @@
 //! A modelled fleet on a modelled broker: announcements to everybody, and one active consumer a lane, the longest there.
 
-use std::time::Duration;
+mod broker;
+mod turn;
 
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tidings_model::{Account, Announcement};
 use tokio::time::Instant;
 
+use self::turn::TURN;
 use super::{
     super::{Ownership, weight::weight},
     worker::{Link, Millis, Place, State, Trouble, Worker},
 };
-
-/// One turn of the model.
-const TURN: Millis = 50;
 
 pub(super) struct Fleet {
     began: Instant,
@@ -23,8 +22,8 @@ pub(super) struct Fleet {
     mail: Vec<Mail>,
     /// For each lane, who has a place at it, the longest first: that one is active.
     places: Vec<Vec<usize>>,
-    /// Since when the broker has not heard of a worker, and when it will drop the connection.
-    missed: Vec<Option<Millis>>,
+    /// When the broker will drop the connection of a worker that it does not hear.
+    drop_at: Vec<Option<Millis>>,
     /// A lane that a worker gets no place at, until when.
     refusals: Vec<(usize, usize, Millis)>,
     weather: Weather,
@@ -74,7 +73,7 @@ impl Fleet {
             workers: Vec::new(),
             mail: Vec::new(),
             places: vec![Vec::new(); lanes],
-            missed: Vec::new(),
+            drop_at: Vec::new(),
             refusals: Vec::new(),
             weather: Weather::FAIR,
             back_at: 0,
@@ -115,7 +114,7 @@ impl Fleet {
             trouble: Trouble::default(),
             confirmed: None,
         });
-        self.missed.push(None);
+        self.drop_at.push(None);
     }
 
     pub(super) fn drain(&mut self, worker: usize) {
@@ -204,210 +203,6 @@ impl Fleet {
         (0..self.workers.len())
             .filter(|worker| self.workers[*worker].may_start(lane, self.now))
             .collect()
-    }
-
-    // How it goes on.
-
-    fn turn(&mut self) {
-        self.now += TURN;
-        if self.weather.until <= self.now {
-            self.weather = Weather::FAIR;
-        }
-        (0..self.workers.len()).for_each(|worker| self.drop_who_is_silent(worker));
-        let mut order = Vec::from_iter(0..self.workers.len());
-        order.shuffle(&mut self.random);
-        for worker in order {
-            self.work(worker);
-            self.look();
-        }
-    }
-
-    fn work(&mut self, worker: usize) {
-        if !self.workers[worker].is_awake(self.now) {
-            return;
-        }
-        self.notice(worker);
-        self.deliver(worker);
-        if self.workers[worker].is_in_touch(self.now) {
-            self.workers[worker].confirmed =
-                Some(self.now.saturating_sub(self.random.random_range(0..200)));
-        }
-        for lane in 0..self.accounts.len() {
-            self.work_at(worker, lane);
-        }
-        self.announce(worker);
-        let at_work = &mut self.workers[worker];
-        let is_done = at_work
-            .lanes
-            .iter()
-            .all(|place| matches!(place, Place::None { .. }));
-        if at_work.state == State::Draining && is_done {
-            at_work.state = State::Gone;
-        }
-    }
-
-    /// A worker notices that its connection is gone before it starts anything, and connects again.
-    fn notice(&mut self, worker: usize) {
-        let is_there = self.back_at <= self.now;
-        let noticed = &mut self.workers[worker];
-        let reaches = noticed.trouble.cut.max(noticed.trouble.island) <= self.now;
-        match noticed.link {
-            Link::Dropped if reaches => {
-                noticed.link = Link::Down {
-                    until: self.now + self.random.random_range(50..600),
-                };
-                noticed.confirmed = None;
-                for (lane, place) in noticed.lanes.iter_mut().enumerate() {
-                    noticed.ownership.left(&self.accounts[lane]);
-                    *place = Place::None {
-                        retry_at: self.now + self.random.random_range(0..=self.let_go),
-                        failures: 0,
-                    };
-                }
-            }
-            Link::Down { until } if reaches && is_there && until <= self.now => {
-                noticed.link = Link::Up;
-            }
-            _ => {}
-        }
-    }
-
-    fn deliver(&mut self, to: usize) {
-        let now = self.now;
-        let receiver = &mut self.workers[to];
-        if receiver.trouble.cut > now {
-            return;
-        }
-        let due = |mail: &mut Mail| mail.to == to && mail.at <= now;
-        let mut arrived = Vec::from_iter(self.mail.extract_if(.., due));
-        arrived.sort_by_key(|mail| mail.at);
-        if receiver.trouble.deaf <= now {
-            let at = self.began + Duration::from_millis(now);
-            for mail in arrived {
-                receiver.ownership.hear(&mail.announcement, at);
-            }
-        }
-    }
-
-    fn announce(&mut self, from: usize) {
-        let sender = &mut self.workers[from];
-        let at = self.began + Duration::from_millis(self.now);
-        let Some(claim) = sender.ownership.announce(at) else {
-            return;
-        };
-        if !matches!(sender.link, Link::Up | Link::Dropped) {
-            return;
-        }
-        let announcement = Announcement {
-            worker: sender.id.clone(),
-            sequence: claim.sequence,
-            at: jiff::Timestamp::UNIX_EPOCH,
-            accounts: claim.accounts,
-            subscribed: claim.subscribed,
-            lanes: Vec::new(),
-            draining: claim.draining,
-        };
-        // What is written into a connection that is cut off arrives when it is whole again.
-        let leaves_at = sender.trouble.cut.max(self.now);
-        let alone = sender.trouble.island > self.now;
-        for to in 0..self.workers.len() {
-            let receiver = &self.workers[to];
-            let apart = to != from && (alone || receiver.trouble.island > self.now);
-            let is_there = receiver.state != State::Gone && receiver.link == Link::Up;
-            let lost = self.random.random_ratio(self.weather.lost_percent, 100);
-            if apart || lost || !(is_there || alone) {
-                continue;
-            }
-            self.mail.push(Mail {
-                at: leaves_at + self.random.random_range(1..=self.weather.late),
-                to,
-                announcement: announcement.clone(),
-            });
-        }
-    }
-
-    fn work_at(&mut self, worker: usize, lane: usize) {
-        let at = self.began + Duration::from_millis(self.now);
-        let account = &self.accounts[lane];
-        let in_touch = self.workers[worker].is_in_touch(self.now);
-        let is_active = self.places[lane].first() == Some(&worker);
-        let is_refused = self.is_refused(worker, lane);
-        let me = &mut self.workers[worker];
-        let is_away = me.link != Link::Up;
-        let wants = me.ownership.wants(account, at);
-        me.lanes[lane] = match me.lanes[lane] {
-            Place::None { retry_at, failures } if wants && retry_at <= self.now && !is_away => {
-                Place::Asked {
-                    until: self.now + self.random.random_range(10..150),
-                    failures,
-                }
-            }
-            Place::Asked { until, failures } if until <= self.now => {
-                if in_touch && !is_refused {
-                    me.ownership.subscribed(account);
-                    self.places[lane].push(worker);
-                    self.places_given += 1;
-                    Place::Held { delivered: false }
-                } else {
-                    if failures >= 2 {
-                        me.ownership.step_back(account, at);
-                    }
-                    Place::None {
-                        retry_at: self.now + (200 << failures.min(4)),
-                        failures: failures + 1,
-                    }
-                }
-            }
-            Place::Held { .. } if !wants => {
-                me.ownership.left(account);
-                Place::LettingGo {
-                    until: self.now + self.random.random_range(0..=self.let_go),
-                }
-            }
-            Place::Held { delivered } => Place::Held {
-                delivered: delivered || is_active && in_touch,
-            },
-            Place::LettingGo { until } if until <= self.now && in_touch => {
-                self.places[lane].retain(|there| *there != worker);
-                Place::NONE
-            }
-            unchanged => unchanged,
-        };
-    }
-
-    // The broker.
-
-    fn is_refused(&self, worker: usize, lane: usize) -> bool {
-        let now = self.now;
-        let mut refusals = self.refusals.iter();
-        refusals.any(|(who, which, until)| (*who, *which) == (worker, lane) && now < *until)
-    }
-
-    fn drop_who_is_silent(&mut self, worker: usize) {
-        let silent = &self.workers[worker];
-        if silent.state == State::Gone || silent.link != Link::Up || silent.is_in_touch(self.now) {
-            self.missed[worker] = None;
-            return;
-        }
-        let patience = self.random.random_range(6_000..18_000);
-        let drop_at = *self.missed[worker].get_or_insert(self.now + patience);
-        if drop_at <= self.now {
-            self.drop_connection(worker);
-        }
-    }
-
-    pub(super) fn drop_connection(&mut self, worker: usize) {
-        if self.workers[worker].link == Link::Up {
-            self.workers[worker].link = Link::Dropped;
-        }
-        self.close_connection(worker);
-    }
-
-    fn close_connection(&mut self, worker: usize) {
-        for places in &mut self.places {
-            places.retain(|there| *there != worker);
-        }
-        self.mail.retain(|mail| mail.to != worker);
     }
 
     fn look(&mut self) {

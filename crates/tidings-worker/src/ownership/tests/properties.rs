@@ -111,7 +111,7 @@ impl Fleet {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     /// That nobody else starts attempts of a lane is looked at in every turn of the model.
     #[test]
