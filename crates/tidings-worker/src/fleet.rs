@@ -40,6 +40,9 @@ pub fn worker_id() -> WorkerId {
     .into()
 }
 
+/// How long the broker may take over an announcement.
+const ANNOUNCING: Duration = Duration::from_millis(500);
+
 /// The accounts whose lanes this worker should be at.
 pub(crate) type Wanted = watch::Receiver<BTreeSet<Account>>;
 
@@ -105,14 +108,14 @@ impl Fleet {
         self.wanted.subscribe()
     }
 
-    /// Whether another worker was heard lately.
-    pub(crate) fn hears(&self, worker: &WorkerId) -> bool {
-        self.lock().hears(worker, Instant::now())
+    /// Whether a worker that left a lane without a note may still write one.
+    pub(crate) fn may_write_a_note(&self, worker: &WorkerId) -> bool {
+        self.lock().may_write_a_note(worker, Instant::now())
     }
 
-    /// Waits until a worker is not heard any more.
-    pub(crate) async fn falls_silent(&self, worker: &WorkerId) {
-        while self.hears(worker) {
+    /// Waits until a worker cannot be expected to write a note any more.
+    pub(crate) async fn is_given_up(&self, worker: &WorkerId) {
+        while self.may_write_a_note(worker) {
             tokio::time::sleep(TURN).await;
         }
     }
@@ -135,10 +138,13 @@ impl Fleet {
     /// Announces this worker, and decides what is wanted, for ever.
     pub(crate) async fn turn(&self, broker: &dyn Broker, lanes: impl Fn() -> Vec<LaneReport>) {
         loop {
-            if let Some(announcement) = self.decide(&lanes)
-                && let Err(error) = broker.announce(&announcement).await
-            {
-                tracing::debug!(%error, "not announced");
+            if let Some(announcement) = self.decide(&lanes) {
+                // A broker that hangs must not keep this worker from deciding.
+                match tokio::time::timeout(ANNOUNCING, broker.announce(&announcement)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "not announced"),
+                    Err(_) => tracing::debug!("an announcement was not taken in time"),
+                }
             }
             let _ = tokio::time::timeout(TURN, self.news.notified()).await;
         }

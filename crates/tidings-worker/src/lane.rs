@@ -20,7 +20,7 @@ use std::{
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use tidings_broker::{Broker, LaneName};
+use tidings_broker::{Broker, BrokerError, LaneName};
 use tidings_model::{Account, LaneState, Record, Tenure, WorkerId, config::AccountConfig};
 use tokio::sync::watch;
 
@@ -76,6 +76,7 @@ pub(crate) async fn keep_running(context: LaneContext, stop: watch::Receiver<boo
         .is_err()
     {
         tracing::error!(account = %context.account, "the lane's loop panicked, and begins anew: please report this");
+        context.fleet.left(&context.account);
         if let Some(place) = context.status.take_place() {
             place.close().await;
         }
@@ -108,7 +109,8 @@ async fn run(context: &LaneContext, mut stop: watch::Receiver<bool>) {
             }
             Err(error) => {
                 failures += 1;
-                if failures >= STEP_BACK {
+                // A broker that is away is away for everybody.
+                if failures >= STEP_BACK && !matches!(error, BrokerError::Away { .. }) {
                     context.fleet.step_back(&context.account);
                 }
                 tracing::warn!(account = %context.account, %error, "the lane cannot be taken at the moment");
@@ -126,7 +128,7 @@ async fn take_a_place(
     context: &LaneContext,
     gate: &mut Gate,
     wanted: &mut Wanted,
-) -> Result<Serving, tidings_broker::BrokerError> {
+) -> Result<Serving, BrokerError> {
     context.status.set(LaneState::Standby);
     while !wanted.borrow_and_update().contains(&context.account) {
         context.status.turn();

@@ -42,8 +42,9 @@ const LISTEN: Duration = Duration::from_millis(500);
 /// For how long a worker that failed at a lane leaves it to others.
 const STEP_BACK: Duration = Duration::from_secs(10);
 
-/// What was heard of a worker is forgotten after so long.
-const FORGET: Duration = Duration::from_secs(60);
+/// What was heard of a worker is forgotten after so long: longer than a broker is usually away, so that who comes back is
+/// known.
+const FORGET: Duration = Duration::from_secs(600);
 
 /// More workers than this are not listened to.
 const MOST_WORKERS: usize = 1024;
@@ -191,10 +192,19 @@ impl Ownership {
     }
 
     /// Whether another worker counts as live.
-    pub(crate) fn hears(&self, worker: &WorkerId, now: Instant) -> bool {
+    fn hears(&self, worker: &WorkerId, now: Instant) -> bool {
         self.others
             .get(worker)
             .is_some_and(|other| self.is_live(other, now))
+    }
+
+    /// Whether a worker that left a lane without a note may still write one: it is live, or what kept us from hearing
+    /// anybody may still keep it from the broker.
+    pub(crate) fn may_write_a_note(&self, worker: &WorkerId, now: Instant) -> bool {
+        self.others.get(worker).is_some_and(|other| {
+            let silent_for = now.saturating_duration_since(other.at);
+            self.is_live(other, now) || silent_for >= self.echo.heard_for(now)
+        })
     }
 
     /// Whether this worker's own announcements come back. While they do not, it neither takes lanes nor leaves them

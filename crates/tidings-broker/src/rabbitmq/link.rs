@@ -9,7 +9,8 @@ use super::session::{Session, Target};
 use crate::BrokerError;
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Short, so that after an outage a whole fleet is back before one that is not yet counts as gone.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The session, or why there is none.
 pub(super) type State = Result<Arc<Session>, BrokerError>;

@@ -7,7 +7,7 @@ use tidings_model::{Record, Tenure};
 use super::LaneContext;
 use crate::tenures::{Before, Inheritance};
 
-/// How long a successor waits for the note of a worker that still announces itself.
+/// How long a successor waits for the note of a worker that still announces itself, or may be cut off.
 const NOTE: Duration = Duration::from_secs(5);
 
 /// Opens a tenure: writes so to the ledger, reads up to that, and learns what earlier tenures left.
@@ -41,7 +41,7 @@ pub(super) fn open(
             })
             .await;
         let before = match before {
-            Before::NoNote(worker) if worker != me && fleet.hears(&worker) => {
+            Before::NoNote(worker) if worker != me && fleet.may_write_a_note(&worker) => {
                 tracing::info!(%account, %worker, "waiting for the note of the lane's last owner");
                 let noted = memory.until(|memory| match memory.tenures.before(&tenure) {
                     Before::NoNote(_) => None,
@@ -50,7 +50,7 @@ pub(super) fn open(
                 tokio::select! {
                     noted = noted => noted,
                     // A killed one announces nothing any more, and writes no note.
-                    () = fleet.falls_silent(&worker) => Before::NoNote(worker),
+                    () = fleet.is_given_up(&worker) => Before::NoNote(worker),
                     () = tokio::time::sleep(NOTE) => Before::NoNote(worker),
                 }
             }

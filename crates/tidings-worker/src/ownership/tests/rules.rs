@@ -238,6 +238,28 @@ fn silence_while_deaf_does_not_count() {
 }
 
 #[test]
+fn a_note_is_expected_from_one_that_may_only_be_slower_to_come_back() {
+    let mut world = World::listened();
+    world.pass(SILENT);
+    let other = world.heavier();
+    world.hear(other.clone());
+    world.pass(SILENT + TICK);
+    let expected = |world: &World| world.me.may_write_a_note(&other.worker, world.now);
+    assert!(!expected(&world), "it fell silent while we heard");
+    world.hear(subscribed(&other));
+    world.now += Duration::from_secs(120);
+    world.pass(2 * SILENT);
+    assert!(expected(&world), "we were deaf as well");
+    world.hear(Announcement {
+        sequence: 9,
+        ..other.clone()
+    });
+    world.pass(SILENT + TICK);
+    assert!(!expected(&world), "it came back, and fell silent");
+    assert!(!world.me.may_write_a_note(&"never-heard".into(), world.now));
+}
+
+#[test]
 fn old_echoes_in_the_socket_of_one_that_was_frozen_prove_nothing() {
     let mut world = World::listened();
     world.now += ANNOUNCE;
