@@ -114,28 +114,34 @@ async fn a_worker_stopped_twenty_times_leaves_nothing_unknown(on: On) {
     assert_eq!(reckoning.book.summary.tally.repeats, 0);
     assert_eq!(last.metric("tidings_maybe_delivered_total", "").await, 0.0);
     assert!(last.terminate().await.success());
-    every_tenure_left_a_note_and_nothing_else(&fleet);
+    every_tenure_left_a_note_and_nothing_else(&fleet).await;
 }
 
-fn every_tenure_left_a_note_and_nothing_else(fleet: &Fleet) {
-    let records = fleet.ledger.records();
-    let opened = records
-        .iter()
-        .filter(|record| matches!(record, Record::Opened { .. }))
-        .count();
-    let notes: Vec<&Left> = records
-        .iter()
-        .filter_map(|record| match record {
-            Record::Note { left, .. } => Some(left),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(notes.len(), opened);
+async fn every_tenure_left_a_note_and_nothing_else(fleet: &Fleet) {
+    // The ledger is followed: what the last worker wrote comes a moment after it has ended.
+    let notes = eventually("every tenure left a note", async || {
+        let records = fleet.ledger.records();
+        let opened = |record: &&Record| matches!(record, Record::Opened { .. });
+        let opened = records.iter().filter(opened).count();
+        let notes: Vec<Left> = records.into_iter().filter_map(note).collect();
+        match notes.len() == opened {
+            true => Ok(notes),
+            false => Err((opened, notes.len())),
+        }
+    })
+    .await;
     for left in notes {
         assert!(
-            matches!(left, Left::Untouched) || *left == Left::Only(vec![]),
+            matches!(left, Left::Untouched) || left == Left::Only(vec![]),
             "{left:?}"
         );
+    }
+}
+
+fn note(record: Record) -> Option<Left> {
+    match record {
+        Record::Note { left, .. } => Some(left),
+        _ => None,
     }
 }
 
