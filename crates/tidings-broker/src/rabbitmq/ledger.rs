@@ -25,6 +25,11 @@ const FULL: usize = 100;
 const LINGER: Duration = Duration::from_millis(3);
 /// How long to wait where the ledger itself refuses a batch.
 const REFUSED: Duration = Duration::from_secs(1);
+/// RabbitMQ 3.10 takes connections a moment before it has started its streams: what is published to one then comes back
+/// as if no queue were bound. Seen for up to a third of a second on a busy machine.
+const STREAM_STARTS: Duration = Duration::from_secs(5);
+/// How long to wait before it is tried again.
+const STREAM_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where records are handed in.
 #[derive(Debug, Clone)]
@@ -33,13 +38,21 @@ pub(super) struct Ledger(mpsc::UnboundedSender<Ask>);
 #[derive(Debug)]
 enum Ask {
     Settle(Record, Settling),
-    Append(Vec<Record>, oneshot::Sender<Result<(), BrokerError>>),
+    Append(Arc<[Record]>, oneshot::Sender<Result<(), Unwritten>>),
     /// A batch that was not confirmed is to be written again.
     Again(Bytes),
     /// A batch was confirmed, or given back.
     Answered,
     /// Answer once everything is written.
     Idle(oneshot::Sender<()>),
+}
+
+/// Why records are not known to be in the ledger.
+#[derive(Debug)]
+struct Unwritten {
+    /// Nothing is bound to the exchange: nothing was written.
+    unbound: bool,
+    error: BrokerError,
 }
 
 impl Ledger {
@@ -68,9 +81,18 @@ impl Ledger {
 
     /// Appends records; answers once they are confirmed.
     pub(super) async fn append(&self, records: Vec<Record>) -> Option<Result<(), BrokerError>> {
-        let (done, answer) = oneshot::channel();
-        self.0.send(Ask::Append(records, done)).ok()?;
-        answer.await.ok()
+        let records: Arc<[Record]> = records.into();
+        let give_up = Instant::now() + STREAM_STARTS;
+        loop {
+            let (done, answer) = oneshot::channel();
+            self.0.send(Ask::Append(records.clone(), done)).ok()?;
+            match answer.await.ok()? {
+                Err(unwritten) if unwritten.unbound && Instant::now() < give_up => {
+                    tokio::time::sleep(STREAM_PAUSE).await;
+                }
+                answer => return Some(answer.map_err(|unwritten| unwritten.error)),
+            }
+        }
     }
 
     /// Waits until everything that was handed in is written.
@@ -224,11 +246,12 @@ impl Writer {
             .publish(self.job(session, EntryKind::Decisions, lines, Box::new(done)));
     }
 
-    fn append(&mut self, records: &[Record], done: oneshot::Sender<Result<(), BrokerError>>) {
+    fn append(&mut self, records: &[Record], done: oneshot::Sender<Result<(), Unwritten>>) {
         let session = match self.link.session() {
             Ok(session) => session,
             Err(error) => {
-                let _ = done.send(Err(error));
+                let unbound = false;
+                let _ = done.send(Err(Unwritten { unbound, error }));
                 return;
             }
         };
@@ -256,9 +279,12 @@ impl Writer {
         let place = session.place.clone();
         let answer = move |result: Result<(), Failure>| {
             let result = failed.get().cloned().map_or(result, Err);
-            let _ = done.send(result.map_err(|failure| match failure {
-                Failure::Unsent(why) | Failure::Lost(why) => place.away(why),
-                refused => place.refused("to append to the ledger", refused.to_string()),
+            let _ = done.send(result.map_err(|failure| Unwritten {
+                unbound: matches!(failure, Failure::Returned),
+                error: match failure {
+                    Failure::Unsent(why) | Failure::Lost(why) => place.away(why),
+                    refused => place.refused("to append to the ledger", refused.to_string()),
+                },
             }));
         };
         self.append_chunk(&session, last, Box::new(answer));

@@ -107,7 +107,7 @@ impl Bench {
             );
             writeln!(lines, "{line}")?;
         }
-        let program = Program::new("tidings").args(["send", "--broker", &vhost.url(), "--file"]);
+        let program = Program::new("tidings").args(["send", "--broker", vhost.url(), "--file"]);
         let began = Instant::now();
         let output = program.arg(lines.path()).run([]).await;
         let took = began.elapsed();
