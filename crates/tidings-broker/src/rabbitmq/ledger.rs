@@ -25,11 +25,8 @@ const FULL: usize = 100;
 const LINGER: Duration = Duration::from_millis(3);
 /// How long to wait where the ledger itself refuses a batch.
 const REFUSED: Duration = Duration::from_secs(1);
-/// RabbitMQ 3.10 takes connections a moment before it has started its streams: what is published to one then comes back
-/// as if no queue were bound. Seen for up to a third of a second on a busy machine.
-const STREAM_STARTS: Duration = Duration::from_secs(5);
-/// How long to wait before it is tried again.
-const STREAM_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait before records are appended again where the broker may still be starting.
+const STARTING_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where records are handed in.
 #[derive(Debug, Clone)]
@@ -50,8 +47,8 @@ enum Ask {
 /// Why records are not known to be in the ledger.
 #[derive(Debug)]
 struct Unwritten {
-    /// Nothing is bound to the exchange: nothing was written.
-    unbound: bool,
+    /// Nothing was written, because the broker may still be starting.
+    passes: bool,
     error: BrokerError,
 }
 
@@ -82,13 +79,12 @@ impl Ledger {
     /// Appends records; answers once they are confirmed.
     pub(super) async fn append(&self, records: Vec<Record>) -> Option<Result<(), BrokerError>> {
         let records: Arc<[Record]> = records.into();
-        let give_up = Instant::now() + STREAM_STARTS;
         loop {
             let (done, answer) = oneshot::channel();
             self.0.send(Ask::Append(records.clone(), done)).ok()?;
             match answer.await.ok()? {
-                Err(unwritten) if unwritten.unbound && Instant::now() < give_up => {
-                    tokio::time::sleep(STREAM_PAUSE).await;
+                Err(unwritten) if unwritten.passes => {
+                    tokio::time::sleep(STARTING_PAUSE).await;
                 }
                 answer => return Some(answer.map_err(|unwritten| unwritten.error)),
             }
@@ -250,8 +246,8 @@ impl Writer {
         let session = match self.link.session() {
             Ok(session) => session,
             Err(error) => {
-                let unbound = false;
-                let _ = done.send(Err(Unwritten { unbound, error }));
+                let passes = false;
+                let _ = done.send(Err(Unwritten { passes, error }));
                 return;
             }
         };
@@ -276,15 +272,19 @@ impl Writer {
             };
             self.append_chunk(&session, chunk, Box::new(done));
         }
-        let place = session.place.clone();
+        let stay = session.clone();
         let answer = move |result: Result<(), Failure>| {
             let result = failed.get().cloned().map_or(result, Err);
-            let _ = done.send(result.map_err(|failure| Unwritten {
-                unbound: matches!(failure, Failure::Returned),
-                error: match failure {
-                    Failure::Unsent(why) | Failure::Lost(why) => place.away(why),
-                    refused => place.refused("to append to the ledger", refused.to_string()),
-                },
+            let _ = done.send(result.map_err(|failure| {
+                Unwritten {
+                    passes: failure == Failure::Returned && stay.is_starting(),
+                    error: match failure {
+                        Failure::Unsent(why) | Failure::Lost(why) => stay.place.away(why),
+                        refused => stay
+                            .place
+                            .refused("to append to the ledger", refused.to_string()),
+                    },
+                }
             }));
         };
         self.append_chunk(&session, last, Box::new(answer));
