@@ -185,9 +185,17 @@ impl Writer {
         }
         let lines = Bytes::from(lines);
         match self.link.session() {
-            Ok(session) if self.again.is_empty() => self.write(&session, lines, settling),
-            // Their lanes are lost: who gets the messages again makes the effects.
-            _ => self.again.push_back(lines),
+            Ok(session) => {
+                self.write_again_to(&session);
+                self.write(&session, lines, settling);
+            }
+            // Who gets the messages again makes the effects.
+            Err(away) => {
+                for settling in settling {
+                    settling.failed(&away.to_string());
+                }
+                self.again.push_back(lines);
+            }
         }
     }
 
@@ -207,6 +215,9 @@ impl Writer {
     }
 
     fn write_again_to(&mut self, session: &Arc<Session>) {
+        if self.again.is_empty() {
+            return;
+        }
         for lines in std::mem::take(&mut self.again) {
             self.write(session, lines, Vec::new());
         }
@@ -252,9 +263,7 @@ impl Writer {
             }
         };
         // A lost lane's note names only what is not decided: the decisions must stand before it.
-        if !self.again.is_empty() {
-            self.write_again_to(&session);
-        }
+        self.write_again_to(&session);
         let kinds = records.chunk_by(|one, next| kind(one) == kind(next));
         let mut chunks: Vec<&[Record]> = kinds.collect();
         let Some(last) = chunks.pop() else {
