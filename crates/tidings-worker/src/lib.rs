@@ -16,6 +16,7 @@ mod lane;
 mod limits;
 mod memory;
 mod metrics;
+mod orders;
 mod ownership;
 mod policy;
 mod settlement;

@@ -110,16 +110,13 @@ impl Lanes {
         drain: Duration,
     ) -> Running {
         let shared = self.shared.clone();
-        let status = Arc::new(Status::new(
-            account.clone(),
-            shared.me.clone(),
-            config.rate.to_string(),
-        ));
-        let metrics = Arc::new(LaneMetrics::new(account, config.rate));
+        let status = Arc::new(Status::new(account.clone(), shared.me.clone(), config.rate));
+        let metrics = Arc::new(LaneMetrics::new(account));
         let (stop, stopped) = watch::channel(false);
         let context = LaneContext {
             account: account.clone(),
             config: config.clone(),
+            configured: config.clone(),
             me: shared.me,
             broker: shared.broker,
             caller,
@@ -175,7 +172,7 @@ impl Lanes {
             let report = lane.status.report();
             lane.metrics.state(report.state);
             if let Some(ready) = report.ready {
-                lane.metrics.backlog(ready);
+                lane.metrics.backlog(ready, report.rate);
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     attempt::{CallerError, Secrets},
     fleet::Fleet,
     follow::Memories,
-    metrics,
+    metrics, orders,
     supervise::{Lanes, Shared},
     unroutable,
 };
@@ -80,19 +80,11 @@ fn lines<T: std::fmt::Display>(items: &[T]) -> String {
 /// # Errors
 /// Where it cannot start: see [`WorkerError`]. A broker that is away is waited for.
 pub async fn run(setup: Setup, mut told: Stop) -> Result<(), WorkerError> {
-    let Setup {
-        id,
-        config,
-        secrets,
-        verify,
-    } = setup;
     let metrics = metrics::install().map_err(|error| WorkerError::Metrics(error.to_string()))?;
-    let listener = admin::listen(config.admin)
+    let address = setup.config.admin;
+    let listener = admin::listen(address)
         .await
-        .map_err(|why| WorkerError::Admin {
-            address: config.admin,
-            why,
-        })?;
+        .map_err(|why| WorkerError::Admin { address, why })?;
     let subject = Arc::new(OnceLock::new());
     let (ended, end) = watch::channel(false);
     let admin = tokio::spawn(admin::serve(
@@ -107,7 +99,7 @@ pub async fn run(setup: Setup, mut told: Stop) -> Result<(), WorkerError> {
             metrics.run_upkeep();
         }
     });
-    let served = serve(&id, config, secrets, verify, &subject, &mut told).await;
+    let served = serve(setup, &subject, &mut told).await;
     ended.send_replace(true);
     upkeep.abort();
     // Idle connections of whoever looks at it do not hold up the end.
@@ -116,15 +108,18 @@ pub async fn run(setup: Setup, mut told: Stop) -> Result<(), WorkerError> {
 }
 
 async fn serve(
-    id: &WorkerId,
-    config: Config,
-    secrets: Secrets,
-    verify: bool,
+    setup: Setup,
     subject: &OnceLock<Subject>,
     told: &mut Stop,
 ) -> Result<(), WorkerError> {
+    let Setup {
+        id,
+        config,
+        secrets,
+        verify,
+    } = setup;
     let broker = tokio::select! {
-        broker = reach(id, &config) => broker?,
+        broker = reach(&id, &config) => broker?,
         _ = told.stop.wait_for(|stop| *stop) => return Ok(()),
     };
     check_topology(&*broker, &config, verify).await?;
@@ -157,6 +152,16 @@ async fn serve(
     background.spawn({
         let (fleet, broker, lanes) = (shared.fleet.clone(), broker.clone(), lanes.clone());
         async move { fleet.turn(&*broker, || lanes.reports()).await }
+    });
+    background.spawn({
+        let (memories, fleet, broker) = (
+            shared.memories.clone(),
+            shared.fleet.clone(),
+            broker.clone(),
+        );
+        // Several times in what a worker that starts reads of the ledger, and in what is kept of it.
+        let again = config.remember.time.min(config.ledger_max_age) / 4;
+        async move { orders::keep(&memories, &fleet, &*broker, again).await }
     });
     let unroutable = tokio::spawn(unroutable::run(broker.clone(), told.stop.clone()));
     lanes
