@@ -1,6 +1,9 @@
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
-    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
+    options::{
+        BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+        QueueDeleteOptions,
+    },
     types::FieldTable,
 };
 
@@ -65,6 +68,14 @@ impl Amqp {
         };
         let declaring = self.channel.queue_declare(name.into(), options, arguments);
         declaring.await.expect("the queue is declared");
+    }
+
+    pub(super) async fn bind_queue(&self, name: &str, exchange: &str, key: &str) {
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        let binding =
+            self.channel
+                .queue_bind(name.into(), exchange.into(), key.into(), options, none);
+        binding.await.expect("the queue is bound");
     }
 
     /// Messages that are ready in a queue.

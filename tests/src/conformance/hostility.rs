@@ -15,7 +15,7 @@ use super::{
     in_time,
     owner::Owner,
     reading::{dead, following, ledger, letter},
-    sending::{from_now, message, number, number_of, queue, seconds},
+    sending::{Differently, from_now, message, number, number_of, queue, seconds},
 };
 use crate::eventually;
 
@@ -286,4 +286,35 @@ pub async fn a_deleted_lane_ends_its_ownership<F: OverAmqp>(fixture: &F) {
     })
     .await;
     assert_eq!(owner.finish(1).await, [0]);
+}
+
+/// A lane with a length limit refuses what is due, and a level keeps at most 32 messages on their way.
+pub async fn a_level_that_stands_still_is_named<F: OverAmqp>(fixture: &F) {
+    let broker = fixture.connect("operator").await;
+    let stranger = fixture.amqp().await;
+    let mut limited = FieldTable::default();
+    limited.insert("x-queue-type".into(), text("quorum"));
+    limited.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
+    limited.insert("x-overflow".into(), text("reject-publish"));
+    stranger.declare_queue("limited", limited).await;
+    stranger
+        .bind_queue("limited", "tidings.delay.v1.due", "#.groupme-limited")
+        .await;
+    let due = (0..100).map(|n| {
+        let message = message(n).to("groupme.limited");
+        message.due(from_now(seconds(1)))
+    });
+    queue(&*broker, due).await;
+    eventually("the level of a second stands still", async || {
+        let delays = in_time("a look", broker.delays(seconds(5)))
+            .await
+            .expect("a look");
+        let still: Vec<_> = delays.standing_still().map(|level| level.holds).collect();
+        if still == [seconds(1)] {
+            Ok(())
+        } else {
+            Err(delays)
+        }
+    })
+    .await;
 }

@@ -3,8 +3,8 @@ use std::{collections::VecDeque, sync::Mutex, time::Duration};
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
 use tidings_broker::{
-    BrokerError, DeadEntry, Depth, Difference, Lane, LaneName, LedgerEntry, ReadFrom, ReadUntil,
-    Topology,
+    BrokerError, DeadEntry, Delays, Depth, Difference, Lane, LaneName, LedgerEntry, ReadFrom,
+    ReadUntil, Topology,
 };
 use tidings_model::{Announcement, Draft, Record, payload::groupme};
 use tokio::{
@@ -128,6 +128,9 @@ impl Broker for Scripted {
         Err(away())
     }
     async fn depth(&self, _: &Account) -> Result<Depth, BrokerError> {
+        Err(away())
+    }
+    async fn delays(&self, _: Duration) -> Result<Delays, BrokerError> {
         Err(away())
     }
     async fn close(&self) {}
