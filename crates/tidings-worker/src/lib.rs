@@ -22,6 +22,7 @@ mod policy;
 mod settlement;
 mod supervise;
 mod tenures;
+mod traces;
 mod unroutable;
 mod worker;
 

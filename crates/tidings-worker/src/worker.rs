@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use opentelemetry_sdk::trace::SdkTracer;
 use tidings_broker::{Broker, BrokerError, Difference, Options, Topology};
 use tidings_model::{BrokerUrl, Config, WorkerId};
 use tokio::sync::{mpsc, watch};
@@ -30,6 +31,8 @@ pub struct Setup {
     pub secrets: Secrets,
     /// Whether it checks at its start that the broker has all that the contract names.
     pub verify: bool,
+    /// Where the spans of attempts go, if anywhere.
+    pub tracer: Option<SdkTracer>,
 }
 
 /// How a running worker is told things.
@@ -117,6 +120,7 @@ async fn serve(
         config,
         secrets,
         verify,
+        tracer,
     } = setup;
     let broker = tokio::select! {
         broker = reach(&id, &config) => broker?,
@@ -130,6 +134,7 @@ async fn serve(
         fleet: Arc::new(Fleet::new(id.clone())),
         secrets,
         tenures: Arc::new(AtomicU64::new(1)),
+        tracer,
     };
     let lanes = Arc::new(Lanes::new(shared.clone()));
     let mut background = tokio::task::JoinSet::new();

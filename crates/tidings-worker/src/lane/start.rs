@@ -154,9 +154,8 @@ impl Serving {
             return self.start_look_up(job, probe, context);
         }
         context.metrics.rate_wait(job.held_since.elapsed());
-        let call = context
-            .caller
-            .call(job.delivery.ticket, job.message.clone(), probe);
+        let (ticket, message) = (job.delivery.ticket, job.message.clone());
+        let call = context.caller.call(ticket, message, &job.headers, probe);
         self.calling.insert(job.delivery.ticket, job);
         self.calls.push(call.boxed());
     }
