@@ -77,6 +77,7 @@ macro_rules! conforms {
                 what_is_due_already_is_not_delayed,
                 a_delayed_message_to_an_unknown_account_is_unroutable,
                 a_message_goes_through_the_delays_again_and_again,
+                the_delays_tell_what_waits_and_that_it_moves,
             ]
             settling: [
                 a_settled_message_never_comes_again,
@@ -140,6 +141,7 @@ macro_rules! conforms_over_amqp {
                 a_lane_declared_otherwise_is_named,
                 a_deleted_lane_ends_its_ownership,
                 a_ledger_that_refused_for_a_while_is_written_in_full,
+                a_level_that_stands_still_is_named,
             ]
         }
     };

@@ -162,6 +162,13 @@ impl Fleet {
         Worker::start(&self.configuration.file(), arguments).await
     }
 
+    /// A worker with more in its environment.
+    pub async fn worker_in(&self, environment: &[(&str, &str)]) -> Worker {
+        let program = Worker::program(&self.configuration.file());
+        let with = |program: Program, (name, value): &(&str, &str)| program.env(name, value);
+        Worker::listening(environment.iter().fold(program, with)).await
+    }
+
     /// A worker with another configuration.
     pub async fn worker_of(&self, configuration: &Path) -> Worker {
         Worker::start(configuration, &[]).await

@@ -45,6 +45,11 @@ impl Program {
         Self { name, command }
     }
 
+    /// Where it lies; for an installed one only its name.
+    pub fn path(&self) -> &Path {
+        Path::new(self.command.get_program())
+    }
+
     /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {

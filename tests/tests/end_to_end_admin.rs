@@ -62,7 +62,7 @@ async fn the_pages_tell_how_each_lane_does(on: On) {
                     (
                         lane.account.to_string(),
                         lane.state,
-                        lane.rate.clone(),
+                        lane.rate.to_string(),
                         lane.ready,
                         lane.in_flight,
                     )
@@ -166,7 +166,7 @@ async fn the_configuration_is_reloaded_on_a_signal(on: On) {
     let lanes = worker.lanes().await;
     let lanes: Vec<_> = lanes
         .iter()
-        .map(|lane| (lane.account.to_string(), lane.rate.clone()))
+        .map(|lane| (lane.account.to_string(), lane.rate.to_string()))
         .collect();
     let wanted = [
         ("raven.changes", "50/s"),

@@ -11,6 +11,7 @@
 
 mod batch;
 mod clock;
+mod delays;
 mod file;
 mod headers;
 mod keeper;
@@ -53,8 +54,8 @@ use self::{
     writer::Writer,
 };
 use crate::{
-    Broker, BrokerError, Confirmation, DeadEntry, Depth, Difference, Envelope, Lane, LaneName,
-    LedgerEntry, Options, PublishError, ReadFrom, ReadUntil, Topology,
+    Broker, BrokerError, Confirmation, DeadEntry, Delays, Depth, Difference, Envelope, Lane,
+    LaneName, LedgerEntry, Options, PublishError, ReadFrom, ReadUntil, Topology,
 };
 
 /// The embedded broker.
@@ -342,6 +343,14 @@ impl Broker for Embedded {
             .read(move |db| ready(db, lane, longest))
             .await?;
         Ok(Depth { ready })
+    }
+
+    async fn delays(&self, _patience: Duration) -> Result<Delays, BrokerError> {
+        let fleet = self.core.fleet;
+        self.core
+            .reader
+            .read(move |db| delays::look(db, fleet))
+            .await
     }
 
     async fn close(&self) {

@@ -5,6 +5,7 @@
 //! stay in the adapters: if a signature here needs one, the port is drawn in the wrong place. What a message means,
 //! what a provider is and when to try again is never known here.
 
+mod delays;
 mod embedded;
 mod error;
 pub mod fault;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use tidings_model::BrokerUrl;
 
+pub use delays::{DelayLevel, Delays, Moves};
 pub use error::{BrokerError, PublishError};
 pub use fence::{FENCE, Fence};
 pub use lane::{Delivery, Effect, Event, Lane, LaneEvent, LaneName, Settle, Settlement, Ticket};

@@ -13,8 +13,8 @@ use tidings_model::{Account, Announcement, Headers, MessageId, Record, WorkerId,
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    BrokerError, DeadEntry, Difference, Lane, LaneName, LedgerEntry, PublishError, ReadFrom,
-    ReadUntil, Topology,
+    BrokerError, DeadEntry, Delays, Difference, Lane, LaneName, LedgerEntry, PublishError,
+    ReadFrom, ReadUntil, Topology,
 };
 
 /// How to connect.
@@ -168,6 +168,13 @@ pub trait Broker: Send + Sync + fmt::Debug {
     /// # Errors
     /// When the broker is away or the lane is missing.
     async fn depth(&self, account: &Account) -> Result<Depth, BrokerError>;
+
+    /// How much waits in the delays at which level, and whether it moves. Finding that out takes as long as the level
+    /// holds a message: longer ones than `patience` allows are not tried.
+    ///
+    /// # Errors
+    /// When the broker is away, something of the delays is missing, or the user may not try them.
+    async fn delays(&self, patience: Duration) -> Result<Delays, BrokerError>;
 
     /// Lets go of the connection, once all that was published is confirmed.
     async fn close(&self);

@@ -4,11 +4,13 @@
 //! - [`publisher`] pipelines publishes and tells each its own result, which [`window`] works out.
 //! - [`lane`] owns a lane; what it settles goes to [`ledger`], then through [`effect`], then to [`acks`].
 //! - [`stream`] reads the ledger and the dead letters, [`fleet`] tells and hears announcements, [`beat`] keeps the fence.
+//! - [`delays`] looks through the delays, for an operator.
 //! - [`names`], [`codec`] and [`topology`] are what the contract fixes.
 
 mod acks;
 mod beat;
 mod codec;
+mod delays;
 mod effect;
 mod fleet;
 mod lane;
@@ -244,6 +246,10 @@ impl Broker for RabbitMq {
         let session = self.link.session()?;
         let ready = session.ready(&self.names.lane_of(account)).await?;
         Ok(Depth { ready })
+    }
+
+    async fn delays(&self, patience: Duration) -> Result<Delays, BrokerError> {
+        delays::look(&*self.link.session()?, patience).await
     }
 
     async fn close(&self) {

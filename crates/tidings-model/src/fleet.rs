@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::Account;
+use crate::{Account, Orders, Rate};
 
 /// Names one running worker process. Never used again by another.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -75,8 +75,8 @@ pub struct LaneReport {
     pub owner: WorkerId,
     /// What it does.
     pub state: LaneState,
-    /// The account's limit, as configured.
-    pub rate: String,
+    /// The account's limit in force.
+    pub rate: Rate,
     /// Calls under way.
     pub in_flight: usize,
     /// Messages in the queue that nobody holds yet, where known.
@@ -85,6 +85,9 @@ pub struct LaneReport {
     pub paused_until: Option<Timestamp>,
     /// Why it is paused, in words.
     pub why: Option<String>,
+    /// What operators asked of the lane while it runs, as far as the owner keeps to it by now.
+    #[serde(default, skip_serializing_if = "Orders::is_empty")]
+    pub orders: Orders,
 }
 
 /// What a lane does at the moment.

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, Attempt, MessageId, Outcome, WorkerId};
+use crate::{Account, Attempt, MessageId, Orders, Outcome, WorkerId};
 
 /// One line of the ledger: a decision, or a note about a tenure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,22 @@ pub enum Record {
         until: Timestamp,
         /// Why, in words.
         why: String,
+    },
+    /// An operator asks something of a lane: whoever owns it keeps to that.
+    Ordered {
+        /// The lane.
+        account: Account,
+        /// What is asked, and nothing of what was asked before.
+        orders: Box<Orders>,
+    },
+    /// All that operators asked of a lane and that stands. Written again and again, since the ledger forgets.
+    Standing {
+        /// The lane.
+        account: Account,
+        /// When it was written.
+        at: Timestamp,
+        /// What stands; often nothing.
+        orders: Box<Orders>,
     },
 }
 

@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tidings_broker::{Fence, Ticket};
 use tidings_model::{
-    Account, Message, Provider, Verdict, config::AccountConfig, config::SecretSource,
+    Account, Headers, Message, Provider, Verdict, config::AccountConfig, config::SecretSource,
 };
 use tidings_providers::{Answer, Client, ClientError, LookUp};
 use tokio::time::Instant;
 
-use crate::{gate::Showed, limits::AccountLimit};
+use crate::{gate::Showed, limits::AccountLimit, traces::Traces};
 
 /// Fetches a secret from where the configuration says it is. Only a binary knows how.
 pub type Secrets = Arc<dyn Fn(&SecretSource) -> Result<SecretString, String> + Send + Sync>;
@@ -28,6 +28,7 @@ pub(crate) struct Caller {
     account: Account,
     config: AccountConfig,
     secrets: Secrets,
+    traces: Traces,
     current: Mutex<(SecretString, Arc<Client>)>,
 }
 
@@ -106,6 +107,7 @@ impl Caller {
         account: &Account,
         config: &AccountConfig,
         secrets: Secrets,
+        traces: Traces,
     ) -> Result<Self, CallerError> {
         let secret = fetch(account, config, &secrets)?;
         let client = build(account, config, &secret)?;
@@ -114,6 +116,7 @@ impl Caller {
             account: account.clone(),
             config: config.clone(),
             secrets,
+            traces,
             current,
         })
     }
@@ -147,9 +150,11 @@ impl Caller {
         &self,
         ticket: Ticket,
         message: Arc<Message>,
+        headers: &Headers,
         probe: bool,
     ) -> impl Future<Output = CallEnded> + Send + use<> {
         let client = self.client();
+        let span = self.traces.attempt(&message, headers);
         async move {
             let (at, began) = (Timestamp::now(), Instant::now());
             let elapsed =
@@ -163,6 +168,7 @@ impl Caller {
                 provider_message_id: None,
                 pauses_lane: false,
             });
+            span.showed(&answer);
             CallEnded::Sent(Box::new(Sent {
                 ticket,
                 at,

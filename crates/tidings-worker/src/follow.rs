@@ -9,11 +9,12 @@ use std::{
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tidings_broker::{Broker, BrokerError, EntryKind, Position, ReadFrom, ReadUntil};
-use tidings_model::{Account, Record, WorkerId, config::Remember};
-use tokio::sync::{Notify, OnceCell};
+use tidings_model::{Account, Orders, Record, WorkerId, config::Remember};
+use tokio::sync::{Notify, OnceCell, watch};
 
 use crate::{
     memory::{Memory, lane_of},
+    orders::Known,
     tenures::Tenures,
 };
 
@@ -33,17 +34,34 @@ pub(crate) struct Memories {
 pub(crate) struct LaneMemory {
     memory: Mutex<Memory>,
     learned: Notify,
+    /// What operators asked of the lane.
+    pub(crate) orders: watch::Sender<Known>,
 }
 
-/// The tenures of the whole ledger, read once: for lanes that had none lately.
+/// The tenures and the orders of the whole ledger, read once: for lanes of which it told nothing lately.
 #[derive(Debug, Default)]
 struct Archive {
     tenures: HashMap<Account, Tenures>,
+    orders: HashMap<Account, Orders>,
     /// Whether the ledger still begins where it once began: then a lane without a tenure never had one.
     whole: bool,
 }
 
 impl LaneMemory {
+    fn learn(&self, record: Record) {
+        match record {
+            Record::Ordered { orders, .. } => {
+                self.orders.send_if_modified(|known| known.ordered(&orders));
+            }
+            Record::Standing { orders, at, .. } => {
+                self.orders
+                    .send_if_modified(|known| known.stated(&orders, at));
+            }
+            record => self.lock().learn(record),
+        }
+        self.learned.notify_waiters();
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,6 +98,7 @@ impl Memories {
             Arc::new(LaneMemory {
                 memory: Mutex::new(Memory::new(self.remember)),
                 learned: Notify::new(),
+                orders: watch::Sender::default(),
             })
         });
         lane.clone()
@@ -106,9 +125,7 @@ impl Memories {
                 continue;
             }
             for record in entry.records() {
-                let lane = self.lane(lane_of(&record));
-                lane.lock().learn(record);
-                lane.learned.notify_waiters();
+                self.lane(lane_of(&record)).learn(record);
             }
         }
         Ok(())
@@ -123,11 +140,26 @@ impl Memories {
         account: &Account,
         look: impl FnOnce(Option<&Tenures>, bool) -> T,
     ) -> Result<T, BrokerError> {
-        let archive = self
-            .archive
-            .get_or_try_init(|| Archive::read(broker))
-            .await?;
+        let archive = self.archive(broker).await?;
         Ok(look(archive.tenures.get(account), archive.whole))
+    }
+
+    /// Takes in what the whole ledger says of a lane's orders.
+    pub(crate) async fn read_all_orders(
+        &self,
+        broker: &dyn Broker,
+        account: &Account,
+    ) -> Result<(), BrokerError> {
+        let archived = self.archive(broker).await?.orders.get(account);
+        let orders = archived.cloned().unwrap_or_default();
+        self.lane(account)
+            .orders
+            .send_if_modified(|known| known.read_whole(&orders));
+        Ok(())
+    }
+
+    async fn archive(&self, broker: &dyn Broker) -> Result<&Archive, BrokerError> {
+        self.archive.get_or_try_init(|| Archive::read(broker)).await
     }
 }
 
@@ -165,6 +197,12 @@ impl Archive {
                     .entry(tenure.account.clone())
                     .or_default()
                     .noted(&tenure, left);
+            }
+            Record::Ordered { account, orders }
+            | Record::Standing {
+                account, orders, ..
+            } => {
+                self.orders.entry(account).or_default().learn(&orders);
             }
             Record::Decided(_) | Record::Paused { .. } => {}
         }

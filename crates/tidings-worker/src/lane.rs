@@ -32,13 +32,16 @@ use crate::{
     follow::{LaneMemory, Memories},
     gate::Gate,
     metrics::LaneMetrics,
+    orders::Known,
 };
 
 /// What a lane works with.
 #[derive(Debug)]
 pub(crate) struct LaneContext {
     pub(crate) account: Account,
+    /// How the account is served: as configured, or as operators asked since.
     pub(crate) config: AccountConfig,
+    pub(crate) configured: AccountConfig,
     pub(crate) me: WorkerId,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) caller: Caller,
@@ -51,6 +54,16 @@ pub(crate) struct LaneContext {
     pub(crate) tenures: Arc<AtomicU64>,
     /// How long a stopping lane waits for calls in flight.
     pub(crate) drain: Duration,
+}
+
+/// What a lane listens to while it serves.
+struct Told {
+    /// Turns true when it should stop.
+    stop: watch::Receiver<bool>,
+    /// The lanes that are this worker's.
+    wanted: Wanted,
+    /// What operators asked of it.
+    orders: watch::Receiver<Known>,
 }
 
 /// How a tenure ended.
@@ -69,8 +82,8 @@ const STEP_BACK: u32 = 3;
 const SHORT_PAUSE: Duration = Duration::from_secs(30);
 
 /// Serves a lane until `stop` turns true. A loop that panics begins anew, with a tenure whose predecessor left no note.
-pub(crate) async fn keep_running(context: LaneContext, stop: watch::Receiver<bool>) {
-    while AssertUnwindSafe(run(&context, stop.clone()))
+pub(crate) async fn keep_running(mut context: LaneContext, stop: watch::Receiver<bool>) {
+    while AssertUnwindSafe(run(&mut context, stop.clone()))
         .catch_unwind()
         .await
         .is_err()
@@ -85,23 +98,24 @@ pub(crate) async fn keep_running(context: LaneContext, stop: watch::Receiver<boo
 }
 
 /// Serves a lane until `stop` turns true.
-async fn run(context: &LaneContext, mut stop: watch::Receiver<bool>) {
+async fn run(context: &mut LaneContext, stop: watch::Receiver<bool>) {
     let mut gate = Gate::new(context.config.account_probe);
     let mut failures = 0;
-    let mut wanted = context.fleet.wanted();
+    let mut told = Told {
+        stop: stop.clone(),
+        wanted: context.fleet.wanted(),
+        orders: context.memory.orders.subscribe(),
+    };
+    let mut stop = stop;
     loop {
         let place = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            place = take_a_place(context, &mut gate, &mut wanted) => place,
+            place = take_a_place(context, &mut gate, &mut told) => place,
         };
         match place {
             Ok(serving) => {
                 failures = 0;
-                if serving
-                    .serve(context, &mut gate, &mut stop, &mut wanted)
-                    .await
-                    == End::Stopped
-                {
+                if serving.serve(context, &mut gate, &mut told).await == End::Stopped {
                     return;
                 }
                 // A probe whose result was lost with the lane is made again.
@@ -125,19 +139,38 @@ async fn run(context: &LaneContext, mut stop: watch::Receiver<bool>) {
 }
 
 async fn take_a_place(
-    context: &LaneContext,
+    context: &mut LaneContext,
     gate: &mut Gate,
-    wanted: &mut Wanted,
+    told: &mut Told,
 ) -> Result<Serving, BrokerError> {
-    context.status.set(LaneState::Standby);
-    while !wanted.borrow_and_update().contains(&context.account) {
-        context.status.turn();
-        let _ = tokio::time::timeout(Duration::from_secs(1), wanted.changed()).await;
+    loop {
+        // In steps, since the clock can be set, and a pause that the ledger tells of can be lifted.
+        let mut wait = Duration::from_secs(1);
+        context.keep_to(&mut told.orders);
+        if !told.wanted.borrow_and_update().contains(&context.account) {
+            context.status.set(LaneState::Standby);
+        } else if let Some((until, why)) = context.pause(gate) {
+            context.status.pause(until, &why);
+            if let Some(until) = until {
+                let left = until.duration_since(Timestamp::now());
+                wait = wait.min(Duration::try_from(left).unwrap_or_default());
+            }
+        } else {
+            break;
+        }
+        tokio::select! {
+            _ = told.wanted.changed() => {}
+            _ = told.orders.changed() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
     }
-    let probing = wait_out_a_pause(context, gate).await;
     context.status.set(LaneState::Standby);
     // A lane that opens in order to probe needs one message, and holds no other back from an owner who may do more.
-    let window = if probing { 1 } else { context.config.window() };
+    let window = if gate.paused().is_some() {
+        1
+    } else {
+        context.config.window()
+    };
     let lane = context
         .broker
         .subscribe(LaneName::Account(context.account.clone()), window)
@@ -147,34 +180,43 @@ async fn take_a_place(
     Ok(Serving::new(lane, window, context))
 }
 
-/// Waits until a long pause is over, one's own or one that the ledger tells of. Says whether a probe follows.
-async fn wait_out_a_pause(context: &LaneContext, gate: &mut Gate) -> bool {
-    loop {
+impl LaneContext {
+    /// Serves the account from now on as operators asked by now.
+    fn keep_to(&mut self, orders: &mut watch::Receiver<Known>) {
+        let known = orders.borrow_and_update();
+        self.config = known.orders.over(&self.configured);
+        self.status.keeps_to(&known.orders, self.config.rate);
+    }
+
+    /// Whether operators ask for something else than the lane does. What makes no difference is kept to from now on.
+    fn has_to_change(&self, orders: &mut watch::Receiver<Known>) -> bool {
+        let known = orders.borrow_and_update();
+        let changes = known.orders.paused(Timestamp::now()).is_some()
+            || known.orders.over(&self.configured) != self.config;
+        if !changes {
+            self.status.keeps_to(&known.orders, self.config.rate);
+        }
+        changes
+    }
+
+    /// The pause to wait out, until when and why: an operator's, one's own, or one that the ledger tells of.
+    fn pause(&self, gate: &mut Gate) -> Option<(Option<Timestamp>, String)> {
         let now = Timestamp::now();
-        if let Some(paused) = context
-            .memory
-            .lock()
-            .paused
-            .clone()
-            .filter(|paused| paused.until > now)
+        if let Some(paused) = &self.memory.lock().paused
+            && paused.until > now
             && gate.paused().is_none_or(|(until, _)| until < paused.until)
         {
             gate.inherit(paused.until);
         }
-        match gate.paused() {
-            Some((until, cause)) if until > now => {
-                context.status.pause(until, &cause.to_string());
-                let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::MAX);
-                // In steps, since the clock can be set, and a pause that the ledger tells of can be lifted.
-                tokio::time::sleep(wait.min(Duration::from_secs(1))).await;
-                context.status.turn();
-            }
-            paused => return paused.is_some(),
+        if let Some(pause) = self.memory.orders.borrow().orders.paused(now) {
+            let why = pause.why.as_deref().map(|why| format!(": {why}"));
+            let why = format!("an operator paused it{}", why.unwrap_or_default());
+            return Some((pause.until, why));
         }
+        let (until, cause) = gate.paused().filter(|(until, _)| *until > now)?;
+        Some((Some(until), cause.to_string()))
     }
-}
 
-impl LaneContext {
     fn next_tenure(&self) -> Tenure {
         let number = self.tenures.fetch_add(1, Ordering::Relaxed);
         Tenure {

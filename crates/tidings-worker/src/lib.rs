@@ -16,11 +16,13 @@ mod lane;
 mod limits;
 mod memory;
 mod metrics;
+mod orders;
 mod ownership;
 mod policy;
 mod settlement;
 mod supervise;
 mod tenures;
+mod traces;
 mod unroutable;
 mod worker;
 

@@ -122,6 +122,10 @@ pub(crate) struct DestinationLimits {
     seen: std::collections::HashSet<u64>,
 }
 
+/// When each of the messages that wait for their destinations can go: those of one destination behind each other.
+#[derive(Debug, Default)]
+pub(crate) struct Line(std::collections::HashMap<u64, Instant>);
+
 impl DestinationLimits {
     /// How many destinations are remembered before those that are long refilled are forgotten.
     const KEPT: usize = 10_000;
@@ -171,6 +175,16 @@ impl DestinationLimits {
             self.waiting.retain(|_, at| *at > now);
         }
         taken
+    }
+
+    /// Puts a message in line, where its destination has its next permit then; returns when the message can go.
+    pub(crate) fn queue_up(&self, line: &mut Line, destination: &str, next: Instant) -> Instant {
+        let Some((interval, _)) = &self.limits else {
+            return next;
+        };
+        let place = line.0.entry(self.hasher.hash_one(destination));
+        let at = place.and_modify(|last| *last += *interval).or_insert(next);
+        *at
     }
 
     /// When a message of this destination that is sent away to wait should come back: each a permit later than the
@@ -288,5 +302,18 @@ mod tests {
                 .take("a", now)
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn messages_of_one_destination_wait_behind_each_other_and_for_no_other() {
+        let start = Instant::now();
+        let limits = DestinationLimits::new(&rate("1/2s"), start);
+        let mut line = Line::default();
+        let next = start + Duration::from_secs(1);
+        let waits = ["a", "a", "b", "a"].map(|destination| {
+            let at = limits.queue_up(&mut line, destination, next);
+            at.duration_since(start).as_secs()
+        });
+        assert_eq!(waits, [1, 3, 1, 5]);
     }
 }

@@ -1,5 +1,7 @@
 //! The worker as a program: arguments, environment, files and signals; all else is the library's.
 
+mod export;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -7,6 +9,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
+use opentelemetry_sdk::trace::SdkTracer;
 use secrecy::SecretString;
 use tidings_model::{
     Config,
@@ -96,7 +99,15 @@ fn main() -> ExitCode {
             {
                 return fail(&error, MISUSED);
             }
-            runtime.block_on(work(path, !arguments.no_verify))
+            let traces = match export::traces() {
+                Ok(traces) => traces,
+                Err(error) => return fail(&error, MISUSED),
+            };
+            let tracer = traces.as_ref().map(export::Traces::tracer);
+            let code = runtime.block_on(work(path, !arguments.no_verify, tracer));
+            // What is on its way is exported, as far as the collector takes it.
+            drop(traces);
+            code
         }
     }
 }
@@ -162,7 +173,7 @@ fn fetch(source: &SecretSource) -> Result<SecretString, String> {
     }
 }
 
-async fn work(path: &Path, verify: bool) -> ExitCode {
+async fn work(path: &Path, verify: bool, tracer: Option<SdkTracer>) -> ExitCode {
     let config = match load(path) {
         Ok(config) => config,
         Err(errors) => return fail(&errors, MISUSED),
@@ -177,6 +188,7 @@ async fn work(path: &Path, verify: bool) -> ExitCode {
         config,
         secrets: Arc::new(fetch),
         verify,
+        tracer,
     };
     match tidings_worker::run(
         setup,

@@ -101,6 +101,8 @@ impl Memory {
                 self.paused = paused.map(|(until, why)| Paused { until, why });
             }
             Record::Paused { until, why, .. } => self.paused = Some(Paused { until, why }),
+            // These are the lane memory's.
+            Record::Ordered { .. } | Record::Standing { .. } => {}
         }
     }
 
@@ -230,7 +232,9 @@ pub(crate) fn lane_of(record: &Record) -> &Account {
     match record {
         Record::Decided(decision) => decision.account(),
         Record::Opened { tenure, .. } | Record::Note { tenure, .. } => &tenure.account,
-        Record::Paused { account, .. } => account,
+        Record::Paused { account, .. }
+        | Record::Ordered { account, .. }
+        | Record::Standing { account, .. } => account,
     }
 }
 

@@ -75,7 +75,6 @@ pub(crate) fn unroutable(account: Option<&Account>) {
 #[derive(Debug)]
 pub(crate) struct LaneMetrics {
     account: Account,
-    rate: Rate,
     attempts: [Counter; Verdict::ALL.len()],
     attempt_seconds: Histogram,
     delivered: Counter,
@@ -89,7 +88,7 @@ pub(crate) struct LaneMetrics {
 }
 
 impl LaneMetrics {
-    pub(crate) fn new(account: &Account, rate: Rate) -> Self {
+    pub(crate) fn new(account: &Account) -> Self {
         let name = account.to_string();
         let attempts = Verdict::ALL.map(|verdict| {
             counter!("tidings_attempts_total", "account" => name.clone(), "verdict" => verdict.as_str())
@@ -100,7 +99,6 @@ impl LaneMetrics {
         });
         Self {
             account: account.clone(),
-            rate,
             attempts,
             attempt_seconds: histogram!("tidings_attempt_seconds", "account" => name.clone()),
             delivered: counter!("tidings_outcomes_total", "account" => name.clone(), "outcome" => "delivered", "reason" => ""),
@@ -168,17 +166,16 @@ impl LaneMetrics {
         }
         // What waits is the owner's to tell: who owned the lane before says nothing stale.
         if state == LaneState::Standby {
-            self.backlog(0);
+            self.backlog(0, Rate::Unlimited);
         }
     }
 
     /// The backlog, and how long it takes at the allowed rate.
-    pub(crate) fn backlog(&self, ready: u64) {
+    pub(crate) fn backlog(&self, ready: u64, rate: Rate) {
         let ready = f64::from(u32::try_from(ready).unwrap_or(u32::MAX));
         self.ready.set(ready);
         self.drain.set(
-            self.rate
-                .interval()
+            rate.interval()
                 .map_or(0.0, |interval| ready * interval.as_secs_f64()),
         );
     }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use opentelemetry_sdk::trace::SdkTracer;
 use tidings_broker::Broker;
 use tidings_model::{Account, Config, LaneReport, LaneState, WorkerId, config::AccountConfig};
 use tokio::{sync::watch, task::JoinHandle};
@@ -16,6 +17,7 @@ use crate::{
     follow::Memories,
     lane::{self, LaneContext, Status},
     metrics::LaneMetrics,
+    traces::Traces,
 };
 
 /// A lane whose loop has not turned for so long is not well.
@@ -30,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) secrets: Secrets,
     pub(crate) tenures: Arc<AtomicU64>,
+    pub(crate) tracer: Option<SdkTracer>,
 }
 
 /// The lanes of this process.
@@ -70,7 +73,8 @@ impl Lanes {
             {
                 continue;
             }
-            match Caller::new(account, wanted, self.shared.secrets.clone()) {
+            let traces = Traces::new(self.shared.tracer.clone(), account);
+            match Caller::new(account, wanted, self.shared.secrets.clone(), traces) {
                 Ok(caller) => callers.push((account.clone(), wanted.clone(), caller)),
                 Err(error) => errors.push(error),
             }
@@ -110,16 +114,13 @@ impl Lanes {
         drain: Duration,
     ) -> Running {
         let shared = self.shared.clone();
-        let status = Arc::new(Status::new(
-            account.clone(),
-            shared.me.clone(),
-            config.rate.to_string(),
-        ));
-        let metrics = Arc::new(LaneMetrics::new(account, config.rate));
+        let status = Arc::new(Status::new(account.clone(), shared.me.clone(), config.rate));
+        let metrics = Arc::new(LaneMetrics::new(account));
         let (stop, stopped) = watch::channel(false);
         let context = LaneContext {
             account: account.clone(),
             config: config.clone(),
+            configured: config.clone(),
             me: shared.me,
             broker: shared.broker,
             caller,
@@ -175,7 +176,7 @@ impl Lanes {
             let report = lane.status.report();
             lane.metrics.state(report.state);
             if let Some(ready) = report.ready {
-                lane.metrics.backlog(ready);
+                lane.metrics.backlog(ready, report.rate);
             }
         }
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use opentelemetry_sdk::trace::SdkTracer;
 use tidings_broker::{Broker, BrokerError, Difference, Options, Topology};
 use tidings_model::{BrokerUrl, Config, WorkerId};
 use tokio::sync::{mpsc, watch};
@@ -15,7 +16,7 @@ use crate::{
     attempt::{CallerError, Secrets},
     fleet::Fleet,
     follow::Memories,
-    metrics,
+    metrics, orders,
     supervise::{Lanes, Shared},
     unroutable,
 };
@@ -30,6 +31,8 @@ pub struct Setup {
     pub secrets: Secrets,
     /// Whether it checks at its start that the broker has all that the contract names.
     pub verify: bool,
+    /// Where the spans of attempts go, if anywhere.
+    pub tracer: Option<SdkTracer>,
 }
 
 /// How a running worker is told things.
@@ -80,19 +83,11 @@ fn lines<T: std::fmt::Display>(items: &[T]) -> String {
 /// # Errors
 /// Where it cannot start: see [`WorkerError`]. A broker that is away is waited for.
 pub async fn run(setup: Setup, mut told: Stop) -> Result<(), WorkerError> {
-    let Setup {
-        id,
-        config,
-        secrets,
-        verify,
-    } = setup;
     let metrics = metrics::install().map_err(|error| WorkerError::Metrics(error.to_string()))?;
-    let listener = admin::listen(config.admin)
+    let address = setup.config.admin;
+    let listener = admin::listen(address)
         .await
-        .map_err(|why| WorkerError::Admin {
-            address: config.admin,
-            why,
-        })?;
+        .map_err(|why| WorkerError::Admin { address, why })?;
     let subject = Arc::new(OnceLock::new());
     let (ended, end) = watch::channel(false);
     let admin = tokio::spawn(admin::serve(
@@ -107,7 +102,7 @@ pub async fn run(setup: Setup, mut told: Stop) -> Result<(), WorkerError> {
             metrics.run_upkeep();
         }
     });
-    let served = serve(&id, config, secrets, verify, &subject, &mut told).await;
+    let served = serve(setup, &subject, &mut told).await;
     ended.send_replace(true);
     upkeep.abort();
     // Idle connections of whoever looks at it do not hold up the end.
@@ -116,15 +111,19 @@ pub async fn run(setup: Setup, mut told: Stop) -> Result<(), WorkerError> {
 }
 
 async fn serve(
-    id: &WorkerId,
-    config: Config,
-    secrets: Secrets,
-    verify: bool,
+    setup: Setup,
     subject: &OnceLock<Subject>,
     told: &mut Stop,
 ) -> Result<(), WorkerError> {
+    let Setup {
+        id,
+        config,
+        secrets,
+        verify,
+        tracer,
+    } = setup;
     let broker = tokio::select! {
-        broker = reach(id, &config) => broker?,
+        broker = reach(&id, &config) => broker?,
         _ = told.stop.wait_for(|stop| *stop) => return Ok(()),
     };
     check_topology(&*broker, &config, verify).await?;
@@ -135,6 +134,7 @@ async fn serve(
         fleet: Arc::new(Fleet::new(id.clone())),
         secrets,
         tenures: Arc::new(AtomicU64::new(1)),
+        tracer,
     };
     let lanes = Arc::new(Lanes::new(shared.clone()));
     let mut background = tokio::task::JoinSet::new();
@@ -157,6 +157,16 @@ async fn serve(
     background.spawn({
         let (fleet, broker, lanes) = (shared.fleet.clone(), broker.clone(), lanes.clone());
         async move { fleet.turn(&*broker, || lanes.reports()).await }
+    });
+    background.spawn({
+        let (memories, fleet, broker) = (
+            shared.memories.clone(),
+            shared.fleet.clone(),
+            broker.clone(),
+        );
+        // Several times in what a worker that starts reads of the ledger, and in what is kept of it.
+        let again = config.remember.time.min(config.ledger_max_age) / 4;
+        async move { orders::keep(&memories, &fleet, &*broker, again).await }
     });
     let unroutable = tokio::spawn(unroutable::run(broker.clone(), told.stop.clone()));
     lanes

@@ -1,5 +1,6 @@
 use std::{fmt, str::FromStr};
 
+use opentelemetry::{Context, trace::TraceContextExt as _};
 use tidings_model::Draft;
 
 /// A draft, with what goes beside its body. A plain [`Draft`] becomes one by itself.
@@ -19,7 +20,8 @@ impl Outgoing {
         }
     }
 
-    /// The caller's trace, which the worker's spans will belong to.
+    /// The caller's trace, which the worker's spans will belong to; else that of the current OpenTelemetry context, if
+    /// there is one.
     #[must_use]
     pub fn traceparent(mut self, traceparent: TraceParent) -> Self {
         self.traceparent = Some(traceparent);
@@ -49,6 +51,23 @@ impl TraceParent {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The span that is current where this is called, as the caller's OpenTelemetry has it.
+    pub(crate) fn current() -> Option<Self> {
+        Context::map_current(|context| {
+            let span = context.span();
+            let span = span.span_context();
+            let text = || {
+                format!(
+                    "00-{}-{}-{:02x}",
+                    span.trace_id(),
+                    span.span_id(),
+                    span.trace_flags()
+                )
+            };
+            span.is_valid().then(|| Self(text().into()))
+        })
     }
 }
 

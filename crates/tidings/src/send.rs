@@ -12,7 +12,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{Options, Outgoing, SendError, patience::Patience};
+use crate::{Options, Outgoing, SendError, TraceParent, patience::Patience};
 
 /// How many bytes of bodies one `send_all` keeps in memory until they are confirmed: large messages shrink the window.
 const IN_FLIGHT_BYTES: usize = 64 * 1024 * 1024;
@@ -159,7 +159,10 @@ fn envelope(outgoing: Outgoing) -> Result<Envelope, SendError> {
         body: Bytes::from(message.encode()),
         headers: Headers {
             due: due_later(&message),
-            traceparent: outgoing.traceparent.map(|trace| trace.as_str().into()),
+            traceparent: outgoing
+                .traceparent
+                .or_else(TraceParent::current)
+                .map(|trace| trace.as_str().into()),
             ..Headers::default()
         },
         account: message.account,

@@ -79,13 +79,12 @@ impl Amqp {
         unbinding.await.expect("the stream is unbound");
     }
 
-    /// Ends what [`Self::unbind`] began.
-    pub(super) async fn bind(&self, name: &str) {
-        let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+    pub(super) async fn bind_queue(&self, name: &str, exchange: &str, key: &str) {
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
         let binding =
             self.channel
-                .queue_bind(name.into(), name.into(), "".into(), options, arguments);
-        binding.await.expect("the stream is bound");
+                .queue_bind(name.into(), exchange.into(), key.into(), options, none);
+        binding.await.expect("the queue is bound");
     }
 
     /// Messages that are ready in a queue.

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use jiff::Timestamp;
 use tidings_broker::Broker;
-use tidings_model::{Announcement, LaneReport, LaneState};
+use tidings_model::{Announcement, LaneReport, LaneState, Orders};
 
 use super::{
     fixture::{ALERTS, Fixture, OPS, account},
@@ -21,11 +21,12 @@ pub(super) fn announcement(worker: &str, sequence: u64) -> Announcement {
             account: account(OPS),
             owner: worker.into(),
             state: LaneState::Paused,
-            rate: "20/s".into(),
+            rate: "20/s".parse().expect("a rate"),
             in_flight: 3,
             ready: Some(17),
             paused_until: Some(Timestamp::now()),
             why: Some("HTTP 429".into()),
+            orders: Orders::default(),
         }],
         draining: true,
     }

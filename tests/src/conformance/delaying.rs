@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tidings_broker::{Delivery, Effect, LaneName};
+use tidings_broker::{Delivery, Effect, LaneName, Moves};
 use tidings_model::Headers;
 
 use super::{
@@ -161,4 +161,41 @@ pub async fn a_message_goes_through_the_delays_again_and_again<F: Fixture>(fixtu
     owner.done(last);
     owner.settled().await;
     assert!(owner.has_nothing());
+}
+
+pub async fn the_delays_tell_what_waits_and_that_it_moves<F: Fixture>(fixture: &F) {
+    let broker = fixture.connect("operator").await;
+    let fortnight = (0..5).map(|n| message(n).due(from_now(seconds(14 * 86_400))));
+    let hour = (5..8).map(|n| message(n).due(from_now(seconds(3_600))));
+    let nobody = (8..10).map(|n| message(n).to("groupme.nobody").due(from_now(seconds(1))));
+    queue(&*broker, fortnight.chain(hour).chain(nobody)).await;
+    eventually(
+        "what waits at which level, and what found no lane",
+        async || {
+            let delays = in_time("a look", broker.delays(seconds(5)))
+                .await
+                .expect("a look");
+            assert_eq!(delays.standing_still().count(), 0, "{delays:?}");
+            let at = |holds: u64| {
+                let mut levels = delays.levels.iter();
+                levels.find(|level| level.holds == seconds(holds)).copied()
+            };
+            for short in [1, 2] {
+                assert!(
+                    at(short).is_none_or(|level| level.moves == Moves::Yes),
+                    "{delays:?}"
+                );
+            }
+            let waiting = |holds| at(holds).map_or(0, |level| level.waiting);
+            let seen = (waiting(1 << 20), waiting(1 << 11), delays.unroutable);
+            if seen == (5, 3, 2) { Ok(()) } else { Err(seen) }
+        },
+    )
+    .await;
+    let mut owner = Owner::of(&*broker, LaneName::Unroutable, 10).await;
+    for delivery in owner.take(2).await {
+        owner.bury(delivery);
+    }
+    owner.settled().await;
+    assert!(owner.has_nothing(), "looking adds nothing");
 }

@@ -17,7 +17,7 @@ use super::{
     in_time,
     owner::Owner,
     reading::{dead, decided, following, ledger, letter},
-    sending::{from_now, id, message, number, number_of, queue, seconds},
+    sending::{Differently, from_now, id, message, number, number_of, queue, seconds},
 };
 use crate::eventually;
 
@@ -299,10 +299,43 @@ pub async fn a_ledger_that_refused_for_a_while_is_written_in_full<F: OverAmqp>(f
     stranger.unbind("tidings.ledger").await;
     owner.done(first);
     owner.lost().await;
-    stranger.bind("tidings.ledger").await;
+    stranger
+        .bind_queue("tidings.ledger", "tidings.ledger", "")
+        .await;
     // What follows is decided while the first decision still waits to be written again.
     let mut owner = Owner::of_ops(&*worker, 10).await;
     owner.finish(10).await;
     let decided: BTreeSet<_> = decided(&*worker).await.into_iter().collect();
     assert_eq!(decided, (0..10).map(id).collect());
+}
+
+/// A lane with a length limit refuses what is due, and a level keeps at most 32 messages on their way.
+pub async fn a_level_that_stands_still_is_named<F: OverAmqp>(fixture: &F) {
+    let broker = fixture.connect("operator").await;
+    let stranger = fixture.amqp().await;
+    let mut limited = FieldTable::default();
+    limited.insert("x-queue-type".into(), text("quorum"));
+    limited.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
+    limited.insert("x-overflow".into(), text("reject-publish"));
+    stranger.declare_queue("limited", limited).await;
+    stranger
+        .bind_queue("limited", "tidings.delay.v1.due", "#.groupme-limited")
+        .await;
+    let due = (0..100).map(|n| {
+        let message = message(n).to("groupme.limited");
+        message.due(from_now(seconds(1)))
+    });
+    queue(&*broker, due).await;
+    eventually("the level of a second stands still", async || {
+        let delays = in_time("a look", broker.delays(seconds(5)))
+            .await
+            .expect("a look");
+        let still: Vec<_> = delays.standing_still().map(|level| level.holds).collect();
+        if still == [seconds(1)] {
+            Ok(())
+        } else {
+            Err(delays)
+        }
+    })
+    .await;
 }

@@ -105,7 +105,7 @@ impl Ledger {
                 "{at} {} {} of {} left {left:?}",
                 tenure.account, tenure.number, tenure.worker
             )),
-            Record::Decided(_) | Record::Paused { .. } => None,
+            _ => None,
         };
         self.read().records.iter().filter_map(short).collect()
     }

@@ -14,7 +14,8 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    pub(super) async fn start() -> Self {
+    /// Starts them on a port of their own.
+    pub async fn start() -> Self {
         let process = Program::new("tidings-sandbox")
             .args(["--listen", "127.0.0.1:0"])
             .start();

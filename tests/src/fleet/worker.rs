@@ -15,12 +15,18 @@ pub struct Worker {
 
 impl Worker {
     pub(super) async fn start(configuration: &Path, arguments: &[&str]) -> Self {
-        let process = Program::new("tidings-worker")
+        Self::listening(Self::program(configuration).args(arguments)).await
+    }
+
+    pub(super) fn program(configuration: &Path) -> Program {
+        Program::new("tidings-worker")
             .arg("--config")
             .arg(configuration)
-            .args(arguments)
             .env("TIDINGS_LOG", "info,tidings_worker=debug")
-            .start();
+    }
+
+    pub(super) async fn listening(program: Program) -> Self {
+        let process = program.start();
         let line = process.line("the admin endpoint listens").await;
         let line: Value = serde_json::from_str(&line).expect("a log line is JSON");
         let admin = line["admin"]

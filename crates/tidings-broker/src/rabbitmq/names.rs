@@ -99,14 +99,19 @@ pub(super) fn wait(due: Option<Timestamp>, now: Timestamp) -> Result<Option<u32>
     }
 }
 
-/// The way through the levels: the bits of the wait, most significant first, then the account as one word.
+/// The way through the levels to an account's lane.
 pub(super) fn delay_key(seconds: u32, account: &Account) -> ShortString {
+    key_to(seconds, &account.word())
+}
+
+/// The way through the levels: the bits of the wait, most significant first, then where it ends, as one word.
+pub(super) fn key_to(seconds: u32, word: &str) -> ShortString {
     let mut key = String::with_capacity(2 * LEVELS as usize + 52);
     for level in (0..LEVELS).rev() {
         key.push(if seconds >> level & 1 == 1 { '1' } else { '0' });
         key.push('.');
     }
-    key.push_str(&account.word());
+    key.push_str(word);
     key.into()
 }
 

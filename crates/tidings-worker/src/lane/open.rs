@@ -40,6 +40,10 @@ pub(super) fn open(
                     .then(|| memory.tenures.before(&tenure))
             })
             .await;
+        // All that was written before the opening is read.
+        if !memory.orders.borrow().whole {
+            memories.read_all_orders(&*broker, &account).await?;
+        }
         let before = match before {
             Before::NoNote(worker) if worker != me && fleet.may_write_a_note(&worker) => {
                 tracing::info!(%account, %worker, "waiting for the note of the lane's last owner");

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     gate::{Allowance, Gate},
+    limits::Line,
     policy::{self, Next},
 };
 
@@ -100,6 +101,7 @@ impl Serving {
     ) -> Result<usize, Option<Instant>> {
         let now = Instant::now();
         let mut earliest = None;
+        let mut line = Line::default();
         let mut index = 0;
         while let Some(job) = self.held.get_mut(index) {
             job.refresh(now);
@@ -120,12 +122,15 @@ impl Serving {
                     job.may_reach = true;
                     return Ok(index);
                 }
-                Err(at) if at.duration_since(now) > LONG_WAIT => {
-                    if let Some(job) = self.held.remove(index) {
-                        self.send_away(job, at, now, context);
+                Err(next) => {
+                    let destination = job.message.payload.destination();
+                    let at = self.destinations.queue_up(&mut line, destination, next);
+                    if at.duration_since(now) > LONG_WAIT {
+                        if let Some(job) = self.held.remove(index) {
+                            self.send_away(job, at, now, context);
+                        }
+                        continue;
                     }
-                }
-                Err(at) => {
                     earliest =
                         earliest.map_or(Some(at), |earliest: Instant| Some(earliest.min(at)));
                     index += 1;
@@ -154,9 +159,8 @@ impl Serving {
             return self.start_look_up(job, probe, context);
         }
         context.metrics.rate_wait(job.held_since.elapsed());
-        let call = context
-            .caller
-            .call(job.delivery.ticket, job.message.clone(), probe);
+        let (ticket, message) = (job.delivery.ticket, job.message.clone());
+        let call = context.caller.call(ticket, message, &job.headers, probe);
         self.calling.insert(job.delivery.ticket, job);
         self.calls.push(call.boxed());
     }

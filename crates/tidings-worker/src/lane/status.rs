@@ -5,7 +5,7 @@ use std::sync::{
 
 use jiff::Timestamp;
 use tidings_broker::Settle;
-use tidings_model::{Account, LaneReport, LaneState, WorkerId};
+use tidings_model::{Account, LaneReport, LaneState, Orders, Rate, WorkerId};
 use tokio::time::Instant;
 
 /// How a lane does, for those who look from outside: the admin endpoint, the fleet, the watchdog.
@@ -20,7 +20,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    pub(crate) fn new(account: Account, owner: WorkerId, rate: String) -> Self {
+    pub(crate) fn new(account: Account, owner: WorkerId, rate: Rate) -> Self {
         let report = LaneReport {
             account,
             owner,
@@ -30,6 +30,7 @@ impl Status {
             ready: None,
             paused_until: None,
             why: None,
+            orders: Orders::default(),
         };
         Self {
             report: Mutex::new(report),
@@ -50,13 +51,21 @@ impl Status {
         });
     }
 
-    pub(crate) fn pause(&self, until: Timestamp, why: &str) {
+    pub(crate) fn pause(&self, until: Option<Timestamp>, why: &str) {
         self.change(|report| {
             report.state = LaneState::Paused;
-            report.paused_until = Some(until);
+            report.paused_until = until;
             if report.why.as_deref() != Some(why) {
                 report.why = Some(why.to_owned());
             }
+        });
+    }
+
+    /// What the lane keeps to from now on.
+    pub(crate) fn keeps_to(&self, orders: &Orders, rate: Rate) {
+        self.change(|report| {
+            report.orders.clone_from(orders);
+            report.rate = rate;
         });
     }
 

@@ -10,12 +10,11 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use jiff::Timestamp;
 use tidings_broker::{BrokerError, Delivery, Lane, LaneEvent, Ticket};
 use tidings_model::{Account, LaneState, MessageId, Tenure};
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
-use super::{End, LaneContext, SHORT_PAUSE, job::Job, open::open};
+use super::{End, LaneContext, SHORT_PAUSE, Told, job::Job, open::open};
 use crate::{
     attempt::CallEnded,
-    fleet::Wanted,
     gate::Gate,
     limits::{AccountLimit, DestinationLimits},
     tenures::Inheritance,
@@ -71,6 +70,8 @@ enum Turned {
     Stop,
     /// Another worker serves the lane from now on.
     Unwanted,
+    /// Operators asked something of it.
+    Ordered,
 }
 
 impl Serving {
@@ -101,8 +102,7 @@ impl Serving {
         mut self,
         context: &LaneContext,
         gate: &mut Gate,
-        stop: &mut watch::Receiver<bool>,
-        wanted: &mut Wanted,
+        told: &mut Told,
     ) -> End {
         let mut clock = tokio::time::interval(Duration::from_secs(1));
         clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -113,21 +113,34 @@ impl Serving {
                 self.let_go(context, gate, context.drain).await;
                 return End::Again;
             }
-            match self.turn(&context.account, stop, wanted, &mut clock).await {
+            match self.turn(&context.account, told, &mut clock).await {
                 Turned::Lane(Some(event)) => {
                     if let Some(why) = self.on_event(event, context) {
-                        return self.lose(context, gate, stop, &why).await;
+                        return self.lose(context, gate, &mut told.stop, &why).await;
                     }
                 }
                 Turned::Lane(None) => {
-                    return self.lose(context, gate, stop, "its deliveries ended").await;
+                    return self
+                        .lose(context, gate, &mut told.stop, "its deliveries ended")
+                        .await;
                 }
                 Turned::Call(ended) => self.on_call(ended, context, gate),
-                Turned::Opened(Ok(inheritance)) => self.opened(inheritance, context, gate),
+                Turned::Opened(Ok(inheritance)) => {
+                    self.opened(inheritance, context, gate);
+                    if context.has_to_change(&mut told.orders) {
+                        return self.change(context, gate).await;
+                    }
+                }
                 Turned::Opened(Err(error)) => {
-                    return self.lose(context, gate, stop, &error.to_string()).await;
+                    return self
+                        .lose(context, gate, &mut told.stop, &error.to_string())
+                        .await;
                 }
                 Turned::Time => {}
+                Turned::Ordered if context.has_to_change(&mut told.orders) => {
+                    return self.change(context, gate).await;
+                }
+                Turned::Ordered => {}
                 Turned::Unwanted => {
                     tracing::info!(account = %context.account, "the lane moves to another worker");
                     context.status.set(LaneState::Draining);
@@ -143,11 +156,18 @@ impl Serving {
         }
     }
 
+    /// Lets the lane go, to take it anew as operators want it served: with other limits and empty buckets, or not now.
+    async fn change(self, context: &LaneContext, gate: &mut Gate) -> End {
+        tracing::info!(account = %context.account, "the lane changes, as an operator asked");
+        context.status.set(LaneState::Draining);
+        self.let_go(context, gate, context.drain).await;
+        End::Again
+    }
+
     async fn turn(
         &mut self,
         account: &Account,
-        stop: &mut watch::Receiver<bool>,
-        wanted: &mut Wanted,
+        told: &mut Told,
         clock: &mut tokio::time::Interval,
     ) -> Turned {
         let wake_at = self.wake_at;
@@ -162,8 +182,9 @@ impl Serving {
             () = async { tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)).await }, if wake_at.is_some() => Turned::Time,
             () = self.lane.fence.held(), if self.waits_for_fence => Turned::Time,
             _ = clock.tick() => Turned::Time,
-            _ = stop.wait_for(|stop| *stop) => Turned::Stop,
-            _ = wanted.wait_for(|wanted| !wanted.contains(account)) => Turned::Unwanted,
+            _ = told.stop.wait_for(|stop| *stop) => Turned::Stop,
+            _ = told.wanted.wait_for(|wanted| !wanted.contains(account)) => Turned::Unwanted,
+            _ = told.orders.changed() => Turned::Ordered,
         }
     }
 
@@ -255,7 +276,7 @@ impl Serving {
         let now = Timestamp::now();
         match (&self.phase, gate.paused()) {
             (_, Some((until, cause))) if until > now => {
-                context.status.pause(until, &cause.to_string())
+                context.status.pause(Some(until), &cause.to_string())
             }
             (Phase::Standby, _) => context.status.set(LaneState::Idle),
             (Phase::Opening { .. }, _) => context.status.set(LaneState::Opening),

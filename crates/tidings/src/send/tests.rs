@@ -2,9 +2,13 @@ use std::{collections::VecDeque, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
+use opentelemetry::{
+    Context, SpanId, TraceFlags, TraceId,
+    trace::{FutureExt as _, SpanContext, TraceContextExt as _, TraceState},
+};
 use tidings_broker::{
-    BrokerError, DeadEntry, Depth, Difference, Lane, LaneName, LedgerEntry, ReadFrom, ReadUntil,
-    Topology,
+    BrokerError, DeadEntry, Delays, Depth, Difference, Lane, LaneName, LedgerEntry, ReadFrom,
+    ReadUntil, Topology,
 };
 use tidings_model::{Announcement, Draft, Record, payload::groupme};
 use tokio::{
@@ -130,6 +134,9 @@ impl Broker for Scripted {
     async fn depth(&self, _: &Account) -> Result<Depth, BrokerError> {
         Err(away())
     }
+    async fn delays(&self, _: Duration) -> Result<Delays, BrokerError> {
+        Err(away())
+    }
     async fn close(&self) {}
 }
 
@@ -229,4 +236,33 @@ async fn what_breaks_a_rule_is_never_published() {
     let error = sender.send(late.into()).await.unwrap_err();
     assert!(matches!(error, SendError::Invalid(_)) && !error.is_temporary());
     assert!(broker.published().is_empty());
+}
+
+#[tokio::test]
+async fn the_callers_current_span_travels_unless_another_is_given() {
+    const CURRENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const GIVEN: &str = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-00";
+    let (broker, sender) = Scripted::sender(&[Fate::Confirmed]);
+    let span = SpanContext::new(
+        TraceId::from_hex("0af7651916cd43dd8448eb211c80319c").unwrap(),
+        SpanId::from_hex("b7ad6b7169203331").unwrap(),
+        TraceFlags::SAMPLED,
+        false,
+        TraceState::default(),
+    );
+    let current = Context::new().with_remote_span_context(span);
+    let given = message("given").traceparent(GIVEN.parse().unwrap());
+    sender.send(message("none")).await.unwrap();
+    sender
+        .send(message("current"))
+        .with_context(current.clone())
+        .await
+        .unwrap();
+    sender.send(given).with_context(current).await.unwrap();
+    let published = broker.published.lock().unwrap();
+    let traces: Vec<_> = published
+        .iter()
+        .map(|envelope| envelope.headers.traceparent.as_deref())
+        .collect();
+    assert_eq!(traces, [None, Some(CURRENT), Some(GIVEN)]);
 }

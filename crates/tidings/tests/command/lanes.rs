@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use tidings_model::{Announcement, LaneReport, LaneState};
+use tidings_model::{Announcement, LaneReport, LaneState, Orders};
 use tokio::time::{Duration, interval};
 
 use crate::world::{World, account};
@@ -15,11 +15,12 @@ fn announcement(sequence: u64) -> Announcement {
             account: account("groupme.ops"),
             owner: "w-1".into(),
             state: LaneState::Paused,
-            rate: "20/s".into(),
+            rate: "20/s".parse().unwrap(),
             in_flight: 2,
             ready: Some(41),
             paused_until: Some(Timestamp::now()),
             why: Some("429 \u{1b}[31mslow down".into()),
+            orders: Orders::default(),
         }],
         draining: false,
     }

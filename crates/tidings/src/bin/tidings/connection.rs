@@ -16,11 +16,12 @@ pub(crate) struct Connection {
         long,
         value_name = "URL",
         env = "TIDINGS_BROKER",
-        hide_env_values = true
+        hide_env_values = true,
+        global = true
     )]
     broker: Option<String>,
     /// First word of every name on the broker
-    #[arg(long, env = "TIDINGS_PREFIX", default_value = Prefix::DEFAULT)]
+    #[arg(long, env = "TIDINGS_PREFIX", default_value = Prefix::DEFAULT, global = true)]
     prefix: Prefix,
 }
 

@@ -1,4 +1,5 @@
-//! The `tidings` command: sends messages, tells what became of them, declares the topology, shows the lanes.
+//! The `tidings` command: sends messages, tells what became of them, declares the topology, shows and steers the lanes,
+//! looks after the delays.
 //!
 //! Data goes to stdout, words for people to stderr. Exit status: 0 done, 1 the work failed or part of it, 2 usage or
 //! configuration.
@@ -32,6 +33,7 @@ enum Command {
     Outcomes(commands::outcomes::Args),
     Topology(commands::topology::Args),
     Lanes(commands::lanes::Args),
+    Delays(commands::delays::Args),
 }
 
 #[tokio::main]
@@ -43,6 +45,7 @@ async fn main() -> ExitCode {
         Command::Outcomes(args) => Box::pin(commands::outcomes::run(args)).await,
         Command::Topology(args) => Box::pin(commands::topology::run(args)).await,
         Command::Lanes(args) => Box::pin(commands::lanes::run(args)).await,
+        Command::Delays(args) => Box::pin(commands::delays::run(args)).await,
     };
     exit::code(done.unwrap_or_else(|error| Exit::from_error(&error)))
 }

@@ -1,4 +1,5 @@
 mod fleet;
+mod order;
 
 use std::{
     io::{IsTerminal, stdout},
@@ -15,7 +16,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::fleet::{Fleet, LaneRow};
+use self::{
+    fleet::{Fleet, LaneRow, Report},
+    order::Verb,
+};
 use crate::{
     connection::Connection,
     exit::Exit,
@@ -25,11 +29,14 @@ use crate::{
 /// Workers announce themselves each second or two: who is silent for so long is not there.
 const LISTEN: Duration = Duration::from_millis(2500);
 
-/// Show the fleet's lanes: who serves each, and how it does
+/// Show the fleet's lanes: who serves each, and how it does; or ask something of one
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     #[command(flatten)]
     connection: Connection,
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// One JSON object a lane instead of a table
     #[arg(long)]
     json: bool,
@@ -39,6 +46,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
+    if let Some(verb) = args.verb {
+        return verb.give(&args.connection).await;
+    }
     tokio::select! {
         shown = show(&args) => shown,
         _ = ctrl_c() => Ok(Exit::Done),
@@ -116,7 +126,7 @@ fn table(rows: &[LaneRow<'_>]) -> Table {
         table.add_row([
             row.account.to_string(),
             row.state.to_owned(),
-            cell(report.map(|report| report.rate.clone())),
+            cell(report.map(rate)),
             cell(report.map(|report| report.in_flight.to_string())),
             cell(
                 report
@@ -129,6 +139,16 @@ fn table(rows: &[LaneRow<'_>]) -> Table {
         ]);
     }
     table
+}
+
+/// A lane's limit, with a word where it is not the configuration's.
+fn rate(report: Report<'_>) -> String {
+    let set = if report.orders.set_limits() {
+        " (set)"
+    } else {
+        ""
+    };
+    format!("{}{set}", report.rate)
 }
 
 fn short(at: Timestamp) -> String {

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use tidings_model::{Account, Announcement, LaneReport, LaneState, WorkerId};
+use tidings_model::{Account, Announcement, LaneReport, LaneState, Orders, Rate, WorkerId};
 
 /// What the workers said lately.
 #[derive(Debug, Default)]
@@ -21,11 +21,14 @@ pub(super) struct LaneRow<'f> {
 /// What the owner says of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Report<'f> {
-    pub(super) rate: &'f String,
+    pub(super) rate: Rate,
     pub(super) in_flight: usize,
     pub(super) ready: Option<u64>,
     pub(super) paused_until: Option<jiff::Timestamp>,
     pub(super) why: &'f Option<String>,
+    /// What operators asked of it.
+    #[serde(skip_serializing_if = "Orders::is_empty")]
+    pub(super) orders: &'f Orders,
 }
 
 impl Fleet {
@@ -35,6 +38,22 @@ impl Fleet {
         if known.is_none_or(|known| known.sequence <= heard.sequence) {
             self.0.insert(heard.worker.clone(), heard);
         }
+    }
+
+    /// Whether any worker can serve the account.
+    pub(super) fn serves(&self, account: &Account) -> bool {
+        self.0
+            .values()
+            .any(|announcement| announcement.accounts.contains(account))
+    }
+
+    /// What is told of an account's lane by those who do not merely stand by, or leave it.
+    pub(super) fn reports_of(&self, account: &Account) -> impl Iterator<Item = &LaneReport> {
+        let reports = self.0.values().flat_map(|announcement| &announcement.lanes);
+        reports.filter(move |report| {
+            report.account == *account
+                && !matches!(report.state, LaneState::Standby | LaneState::Draining)
+        })
     }
 
     /// A row for each account that any worker can serve or serves.
@@ -62,11 +81,12 @@ fn row<'f>(account: &'f Account, report: Option<&'f LaneReport>) -> LaneRow<'f> 
         state: report.map_or("unserved", |report| report.state.as_str()),
         owner: report.map(|report| &report.owner),
         report: report.map(|report| Report {
-            rate: &report.rate,
+            rate: report.rate,
             in_flight: report.in_flight,
             ready: report.ready,
             paused_until: report.paused_until,
             why: &report.why,
+            orders: &report.orders,
         }),
     }
 }
@@ -81,11 +101,12 @@ mod tests {
             account: account.clone(),
             owner: worker.into(),
             state,
-            rate: "20/s".into(),
+            rate: "20/s".parse().unwrap(),
             in_flight: 3,
             ready: None,
             paused_until: None,
             why: None,
+            orders: Orders::default(),
         };
         Announcement {
             worker: worker.into(),
