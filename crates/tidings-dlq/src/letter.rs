@@ -36,7 +36,9 @@ pub async fn read(
     Ok(entries.filter_map(move |entry| {
         let letter = match entry {
             Ok(entry) => open(entry)
-                .filter(|letter| told.is_first(letter) && filter.includes(&letter.letter))
+                .filter(|letter| {
+                    told.is_first(letter) && filter.includes(&letter.letter, &letter.body)
+                })
                 .map(Ok),
             Err(error) => Some(Err(error)),
         };

@@ -5,10 +5,16 @@
 //! is the command's, not known here; and nothing here makes a call to a provider.
 
 pub mod advice;
+mod export;
 mod filter;
+mod groups;
 mod letter;
 mod order;
+mod signature;
 
+pub use export::{Export, Exported};
 pub use filter::Filter;
+pub use groups::{Group, Groups, Member, SPANS, sparkline};
 pub use letter::{Letter, read};
 pub use order::{Order, Shortlist};
+pub use signature::signature;

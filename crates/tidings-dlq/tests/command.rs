@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tidings_broker::{
     Broker, Effect, Envelope, LaneEvent, LaneName, Options, Settlement, Topology,
 };
-use tidings_model::{Account, Attempt, Headers, LetterHead, MessageId, Reason, Verdict};
+use tidings_model::{Account, Attempt, Draft, Headers, LetterHead, MessageId, Reason, Verdict};
 
 const PAYLOAD: &str = r#"{"group_id":"1","text":"hi \u202e"}"#;
 
@@ -123,7 +123,8 @@ fn account() -> Account {
 /// A letter of a message that died so many minutes ago.
 fn letter(id: &str, reason: Reason, minutes_ago: i64) -> (LetterHead, Bytes) {
     let body = format!(
-        r#"{{"account":"groupme.ops","payload":{PAYLOAD},"id":"{id}","enqueued_at":"2026-01-01T09:00:00Z"}}"#
+        r#"{{"account":"groupme.ops","payload":{PAYLOAD},"id":"{id}",
+            "enqueued_at":"2026-01-01T09:00:00Z","expires_in":"1h","delay":"1m","metadata":{{"order":"42"}}}}"#
     );
     let at = Timestamp::now() - minutes_ago.minutes();
     let head = LetterHead {
@@ -208,6 +209,58 @@ async fn filters_order_and_limit_narrow_the_list() {
     assert_eq!(world.ids(&["--state", "replayed"]).len(), 0);
     assert_eq!(world.ids(&["--state", "all"]).len(), 3);
     assert_eq!(world.run(&["list", "--reason", "bad-luck"]).status, 2);
+}
+
+#[tokio::test]
+async fn all_filters_combine() {
+    let world = World::with(&[letter("a", Reason::Rejected, 1), undecodable("c")]).await;
+    for (args, expected) in [
+        (
+            &["--verdict", "rejected", "--status", "400"][..],
+            &["a"][..],
+        ),
+        (&["--verdict", "rejected", "--status", "404"], &[]),
+        (&["--error", "SUCH", "--text", "HI "], &["a"]),
+        (&["--error", "such", "--text", "bye"], &[]),
+        (&["--text", "not a"], &["c"]),
+        (&["--where", "order=42", "--account", "groupme.ops"], &["a"]),
+        (&["--where", "order=42", "shop=b"], &[]),
+        (&["--signature", "400 no \u{9b}…\u{202e} group"], &["a"]),
+        (
+            &["--state", "open", "replayed", "--reason", "undecodable"],
+            &["c"],
+        ),
+    ] {
+        assert_eq!(world.ids(args), expected, "{args:?}");
+    }
+    assert_eq!(world.run(&["list", "--where", "order"]).status, 2);
+}
+
+#[tokio::test]
+async fn what_is_exported_can_be_sent_as_new_messages() {
+    let world = World::with(&[letter("a", Reason::Expired, 1), undecodable("c")]).await;
+    let exported = world.run(&["export"]);
+    assert_eq!(exported.status, 1, "one is no message: {exported:?}");
+    assert!(
+        exported.stderr.contains("1 of the letters were left out"),
+        "{exported:?}"
+    );
+    let [line] = &exported.stdout.lines().collect::<Vec<_>>()[..] else {
+        panic!("{exported:?}");
+    };
+    let draft = Draft::parse(line.as_bytes()).unwrap();
+    let now = Timestamp::now();
+    let message = draft.accept(now, || "new".parse().unwrap()).unwrap();
+    assert_eq!((message.id.as_str(), message.enqueued_at), ("new", now));
+    assert_eq!(message.metadata["order"], "42");
+    assert_eq!(message.expires(), None);
+    assert_eq!(
+        world
+            .run(&["export", "--reason", "expired", "--sort", "newest"])
+            .status,
+        0
+    );
+    assert_eq!(world.ids(&[]), ["a", "c"], "exporting changes nothing");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod commands;
 mod connection;
 mod exit;
 mod output;
+mod which;
 
 use std::{
     io::{IsTerminal, stderr},
@@ -30,6 +31,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Export(commands::export::Args),
     List(commands::list::Args),
     Show(commands::show::Args),
 }
@@ -48,6 +50,7 @@ async fn main() -> ExitCode {
 async fn run(cli: &Cli) -> anyhow::Result<Exit> {
     let broker = cli.connection.open().await?;
     let exit = match &cli.command {
+        Command::Export(args) => commands::export::run(&*broker, args).await?,
         Command::List(args) => commands::list::run(&*broker, args).await?,
         Command::Show(args) => commands::show::run(&*broker, args).await?,
     };
