@@ -1,8 +1,12 @@
+use std::fmt;
+
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tidings_model::{Account, DeadLetter, LetterState, MessageId, Provider, Reason};
 
 /// Which letters. By default all; a list that is empty lets everything through.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Filter {
     /// Of these messages.
     pub ids: Vec<MessageId>,
@@ -34,6 +38,36 @@ impl Filter {
             && any(&self.states, Some(&letter.state))
             && self.since.is_none_or(|since| dead_at >= since)
             && self.until.is_none_or(|until| dead_at < until)
+    }
+}
+
+/// In the words of the audit: `account groupme.ops, reason rejected`.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// More than so many are counted.
+        const NAMED: usize = 5;
+        fn list<T: ToString>(name: &str, values: &[T]) -> Option<String> {
+            let named: Vec<String> = values.iter().take(NAMED).map(ToString::to_string).collect();
+            let more = match values.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            (!values.is_empty()).then(|| format!("{name} {}{more}", named.join(" ")))
+        }
+        let parts = [
+            list("message", &self.ids),
+            list("account", &self.accounts),
+            list("provider", &self.providers),
+            list("reason", &self.reasons),
+            list("state", &self.states),
+            self.since.map(|since| format!("since {since}")),
+            self.until.map(|until| format!("until {until}")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        f.write_str(&match parts.len() {
+            0 => "all".to_owned(),
+            _ => parts.join(", "),
+        })
     }
 }
 
