@@ -1,3 +1,5 @@
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -113,6 +115,47 @@ impl Filter {
         }) && asks(&self.signature, |wanted| *wanted == signature(letter))
             && asks(&self.text, |part| mentions(&letter.message, body, part))
             && (self.metadata.is_empty() || has(&letter.message, &self.metadata))
+    }
+}
+
+/// In the words of the audit: `account groupme.ops, reason rejected`.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// More than so many are counted.
+        const NAMED: usize = 5;
+        fn list<T: ToString>(name: &str, values: &[T]) -> Option<String> {
+            let named: Vec<String> = values.iter().take(NAMED).map(ToString::to_string).collect();
+            let more = match values.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            (!values.is_empty()).then(|| format!("{name} {}{more}", named.join(" ")))
+        }
+        let text = |name: &str, text: &Option<String>| {
+            text.as_ref().map(|text| format!("{name} {text:?}"))
+        };
+        let metadata = self.metadata.iter();
+        let pairs = metadata.map(|(key, value)| format!("{key}={value}"));
+        let parts = [
+            list("message", &self.ids),
+            list("account", &self.accounts),
+            list("provider", &self.providers),
+            list("reason", &self.reasons),
+            list("verdict", &self.verdicts),
+            list("status", &self.statuses),
+            list("state", &self.states),
+            self.since.map(|since| format!("since {since}")),
+            self.until.map(|until| format!("until {until}")),
+            text("error", &self.error),
+            text("signature", &self.signature),
+            text("text", &self.text),
+            list("where", &pairs.collect::<Vec<_>>()),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        f.write_str(&match parts.len() {
+            0 => "all".to_owned(),
+            _ => parts.join(", "),
+        })
     }
 }
 

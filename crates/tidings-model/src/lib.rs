@@ -15,6 +15,7 @@ mod letter;
 mod message;
 mod message_id;
 mod moment;
+mod operation;
 mod outcome;
 pub mod payload;
 mod printable;
@@ -38,6 +39,9 @@ pub use message::{
 };
 pub use message_id::{MessageId, MessageIdError};
 pub use moment::{Moment, MomentError};
+pub use operation::{
+    Audit, Began, Claim, Ended, LetterKey, OperationId, OperationIdError, Resolution, Verb,
+};
 pub use outcome::{Outcome, Reason};
 pub use payload::Payload;
 pub use printable::printable;

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use tidings_broker::{Broker, Options};
+use tidings_dlq::Operator;
 use tidings_model::{BrokerUrl, config::Prefix};
 use uuid::Uuid;
 
@@ -35,4 +36,17 @@ impl Connection {
         };
         Ok(tidings_broker::connect(&url, options).await?)
     }
+}
+
+/// Who acts is written in the audit as `user@host`.
+pub(crate) fn operator(broker: &Arc<dyn Broker>) -> Operator {
+    let user = ["USER", "LOGNAME"].into_iter().find_map(env);
+    let user = user.unwrap_or_else(|| "somebody".into());
+    let host = hostname::get().unwrap_or_default();
+    let by = format!("{user}@{}", host.to_string_lossy());
+    Operator::new(Arc::clone(broker), by)
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

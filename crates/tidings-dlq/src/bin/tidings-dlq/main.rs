@@ -1,4 +1,4 @@
-//! The `tidings-dlq` command: looks at the messages that ended dead.
+//! The `tidings-dlq` command: looks at the messages that ended dead, and acts on them.
 //!
 //! Data goes to stdout, words for people to stderr. Exit status: 0 done, 1 the work failed or part of it, 2 usage or
 //! configuration.
@@ -7,6 +7,8 @@ mod commands;
 mod connection;
 mod exit;
 mod output;
+mod plan;
+mod progress;
 mod which;
 
 use std::{
@@ -17,9 +19,12 @@ use std::{
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{connection::Connection, exit::Exit};
+use crate::{
+    connection::{Connection, operator},
+    exit::Exit,
+};
 
-/// Looks at the messages that ended dead. Looking changes nothing.
+/// Looks at the messages that ended dead, and acts on them. Looking changes nothing.
 #[derive(Debug, Parser)]
 #[command(name = "tidings-dlq", version, max_term_width = 100)]
 struct Cli {
@@ -31,9 +36,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Export(commands::export::Args),
     List(commands::list::Args),
     Show(commands::show::Args),
+    Export(commands::export::Args),
+    Replay(commands::replay::Args),
+    Edit(commands::edit::Args),
+    Discard(commands::settle::Discard),
+    Restore(commands::settle::Restore),
+    Renew(commands::settle::Renew),
+    Audit(commands::audit::Args),
 }
 
 #[tokio::main]
@@ -50,9 +61,15 @@ async fn main() -> ExitCode {
 async fn run(cli: &Cli) -> anyhow::Result<Exit> {
     let broker = cli.connection.open().await?;
     let exit = match &cli.command {
-        Command::Export(args) => commands::export::run(&*broker, args).await?,
         Command::List(args) => commands::list::run(&*broker, args).await?,
         Command::Show(args) => commands::show::run(&*broker, args).await?,
+        Command::Export(args) => commands::export::run(&*broker, args).await?,
+        Command::Replay(args) => commands::replay::run(&operator(&broker), args).await?,
+        Command::Edit(args) => commands::edit::run(&operator(&broker), args).await?,
+        Command::Discard(args) => args.run(&operator(&broker)).await?,
+        Command::Restore(args) => args.run(&operator(&broker)).await?,
+        Command::Renew(args) => args.run(&operator(&broker)).await?,
+        Command::Audit(args) => commands::audit::run(&*broker, args).await?,
     };
     broker.close().await;
     Ok(exit)

@@ -1,8 +1,8 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use tidings_dlq::{Filter, Order};
-use tidings_model::{Account, LetterState, Moment, Provider, Reason, Verdict};
+use tidings_dlq::{Filter, Order, Request, Retention};
+use tidings_model::{Account, Delay, LetterState, MessageId, Moment, Provider, Reason, Verdict};
 
 /// Which letters: every condition must hold, and one that may be given several times is met by any of its values,
 /// except `--where`.
@@ -47,6 +47,50 @@ pub(crate) struct Which {
     state: Vec<States>,
 }
 
+/// Which letters to act on: by their messages' ids, by conditions, or both.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which letters")]
+pub(crate) struct Chosen {
+    /// Of these messages
+    #[arg(value_name = "ID")]
+    ids: Vec<MessageId>,
+    /// Of these messages as well
+    #[arg(long = "id", value_name = "ID", num_args = 1..)]
+    more: Vec<MessageId>,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    first: First,
+    /// Also those that an operation has claimed which was abandoned
+    #[arg(long)]
+    take_over: bool,
+}
+
+impl Chosen {
+    /// What is asked, told at `now`.
+    pub(crate) fn request(&self, now: Timestamp) -> Request {
+        let ids = self.ids.iter().chain(&self.more).cloned();
+        Request {
+            filter: Filter {
+                ids: ids.collect(),
+                ..self.which.filter(now)
+            },
+            limit: self.first.limit,
+            sort: self.first.sort,
+            take_over: self.take_over,
+            ..Request::default()
+        }
+    }
+
+    pub(crate) fn names_messages(&self) -> bool {
+        !self.ids.is_empty() || !self.more.is_empty()
+    }
+
+    pub(crate) fn takes_over(&self) -> bool {
+        self.take_over
+    }
+}
+
 /// The states of `--state`; none of them means all.
 #[derive(Debug, Clone)]
 struct States(Option<LetterState>);
@@ -55,18 +99,14 @@ impl FromStr for States {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Ok(Self(match text {
-            "all" => None,
-            "open" => Some(LetterState::Open),
-            "replayed" => Some(LetterState::Replayed),
-            "edited" => Some(LetterState::Edited),
-            "discarded" => Some(LetterState::Discarded),
-            other => {
-                return Err(format!(
-                    "state {other:?} is none of open, replayed, edited, discarded, all"
-                ));
-            }
-        }))
+        if text == "all" {
+            return Ok(Self(None));
+        }
+        let mut known = LetterState::ALL.into_iter();
+        let named = known.find(|state| state.as_str() == text);
+        named.map(|state| Self(Some(state))).ok_or_else(|| {
+            format!("state {text:?} is none of open, replayed, edited, discarded, all")
+        })
     }
 }
 
@@ -119,4 +159,18 @@ pub(crate) struct First {
     /// At most so many
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+}
+
+/// How long letters are kept.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keeping {
+    /// The `dead.max_age` of the configuration: which letters are near their end
+    #[arg(long, value_name = "AGE", default_value = "180d")]
+    max_age: Delay,
+}
+
+impl Keeping {
+    pub(crate) fn retention(&self) -> Retention {
+        Retention(self.max_age.as_duration())
+    }
 }

@@ -8,7 +8,7 @@ use tidings_model::DeadLetter;
 use crate::{
     exit::Exit,
     output::{Lines, json_line, last_words, say, short},
-    which::{First, Which},
+    which::{First, Keeping, Which},
 };
 
 /// List the dead letters: a table, or one JSON object a line
@@ -20,6 +20,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
+    keeping: Keeping,
+    #[command(flatten)]
     first: First,
 }
 
@@ -27,10 +29,16 @@ pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit
     let mut lines = Lines::to_stdout();
     let letters = read(broker, args.which.filter(Timestamp::now())).await?;
     if args.json {
-        each(letters, args, json_line, |line| Ok(lines.text(&line)?)).await?;
+        let line = |letter: &Letter| json_line(&letter.letter);
+        each(letters, args, line, |line| Ok(lines.text(&line)?)).await?;
     } else {
         let mut rows = Vec::new();
-        let row = |letter: &DeadLetter| Ok(row(letter));
+        let retention = args.keeping.retention();
+        let near = retention.near(Timestamp::now());
+        let row = |letter: &Letter| {
+            let end = (letter.written_at < near).then(|| retention.end(letter.written_at));
+            Ok(row(&letter.letter, end))
+        };
         each(letters, args, row, |row| {
             rows.push(row);
             Ok(())
@@ -49,20 +57,20 @@ pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit
 async fn each<T>(
     mut letters: impl Stream<Item = Result<Letter, BrokerError>> + Unpin,
     args: &Args,
-    render: impl Fn(&DeadLetter) -> anyhow::Result<T>,
+    render: impl Fn(&Letter) -> anyhow::Result<T>,
     mut show: impl FnMut(T) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let Some(order) = args.first.sort else {
         let mut letters = letters.take(args.first.limit.unwrap_or(usize::MAX));
         while let Some(letter) = letters.next().await {
-            show(render(&letter?.letter)?)?;
+            show(render(&letter?)?)?;
         }
         return Ok(());
     };
     let mut list = Shortlist::new(order, args.first.limit);
     while let Some(letter) = letters.next().await {
-        let letter = letter?.letter;
-        list.push(&letter, render(&letter)?);
+        let letter = letter?;
+        list.push(&letter.letter, render(&letter)?);
     }
     list.finish().into_iter().try_for_each(show)
 }
@@ -82,7 +90,8 @@ fn table(rows: Vec<[String; 6]>) -> Table {
     table
 }
 
-fn row(letter: &DeadLetter) -> [String; 6] {
+/// `end` is when it is forgotten, where that is near.
+fn row(letter: &DeadLetter, end: Option<Timestamp>) -> [String; 6] {
     let message = &letter.message;
     let id = message
         .id()
@@ -94,7 +103,10 @@ fn row(letter: &DeadLetter) -> [String; 6] {
         id,
         message.account().map_or("-".into(), ToString::to_string),
         letter.reason.to_string(),
-        short(letter.dead_at),
+        match end {
+            Some(end) => format!("{} (kept until {})", short(letter.dead_at), short(end)),
+            None => short(letter.dead_at),
+        },
         letter.attempts.len().to_string(),
         letter.attempts.last().map_or("-".into(), last_words),
     ]

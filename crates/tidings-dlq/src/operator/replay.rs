@@ -1,0 +1,414 @@
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidings_broker::{Envelope, PublishError, ReadFrom};
+use tidings_model::{Headers, LetterKey, LetterState, Message, MessageId, OperationId, Verb};
+
+use super::{
+    Operator, OperatorError, Pace, Stage, Tally, Watch,
+    acting::Acting,
+    ledger::{Outcomes, decided},
+    pace::Clock,
+};
+use crate::{
+    Plan, Planned, Register, Request,
+    letter::{Raw, bodies},
+};
+
+/// A replay that has begun: the audit says so.
+///
+/// Claim, publish, resolve: a letter is claimed before its message goes, and resolved once the broker confirmed it.
+/// Where a crash leaves a message in doubt, the ledger is asked whether it was sent; a copy that is under way still has
+/// the same generation and turn, and a worker's memory swallows one of the two.
+pub struct Replay {
+    acting: Acting,
+    plan: Plan,
+    pace: Pace,
+    clock: Clock,
+    /// Since when its letters may have been sent, where they may.
+    doubtful_since: Option<Timestamp>,
+    /// The letters whose messages were sent, in the order of sending.
+    sent: Vec<LetterKey>,
+    outcomes: Option<Outcomes>,
+    began_at: Timestamp,
+    tally: Tally,
+}
+
+/// What resuming an operation leads to.
+#[derive(Debug)]
+pub enum Resumed {
+    /// It goes on.
+    Replay(Box<Replay>),
+    /// It had ended, and this is what it came to.
+    Ended(Tally),
+}
+
+/// What the audit keeps of a replay, so that it can be resumed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Parameters {
+    request: Request,
+    pace: Pace,
+}
+
+impl std::fmt::Debug for Replay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replay")
+            .field("operation", &self.acting.operation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Operator {
+    /// Begins what a plan of a replay says.
+    ///
+    /// # Errors
+    /// When the broker is away or does not let this user write to the dead letters.
+    pub async fn replay(&self, mut plan: Plan, pace: Pace) -> Result<Replay, OperatorError> {
+        let parameters = Parameters {
+            request: plan.request.clone(),
+            pace,
+        };
+        // Plain data with string keys: writing it cannot fail.
+        let parameters = serde_json::to_value(parameters).unwrap_or_default();
+        let began = self.began(&plan, None, parameters);
+        let began_at = began.at;
+        let doubtful_since = earlier_claims(&plan);
+        let register = std::mem::take(&mut plan.register);
+        let acting = Acting::begin(self, register, began).await?;
+        Ok(Replay::new(acting, plan, pace, began_at, doubtful_since))
+    }
+
+    /// Goes on with a replay that was cut off, with the letters that it was begun for.
+    ///
+    /// # Errors
+    /// When it is unknown, no replay, or somebody else's and `take_over` is not set.
+    pub async fn resume(
+        &self,
+        operation: OperationId,
+        take_over: bool,
+    ) -> Result<Resumed, OperatorError> {
+        let register = Register::read(&*self.broker, ReadFrom::First).await?;
+        let known = register.operation(operation);
+        let known = known.ok_or(OperatorError::Unknown(operation))?;
+        if let Some(ended) = &known.ended {
+            return Ok(Resumed::Ended(ended.into()));
+        }
+        let began = known.began.clone();
+        let began = began.ok_or(OperatorError::Unknown(operation))?;
+        if began.verb != Verb::Replay {
+            return Err(OperatorError::NoReplay(operation, began.verb));
+        }
+        if began.by != self.by && !take_over {
+            let by = began.by;
+            return Err(OperatorError::Anothers { operation, by });
+        }
+        let Parameters { request, pace } = serde_json::from_value(began.parameters)
+            .map_err(|error| OperatorError::Parameters(operation, error.to_string()))?;
+        let plan = Plan::make(&*self.broker, Verb::Replay, request, began.at).await?;
+        let doubtful_since = earlier_claims(&plan).unwrap_or(began.at).min(began.at);
+        let acting = Acting::follow(self, register, operation).await?;
+        let replay = Replay::new(acting, plan, pace, began.at, Some(doubtful_since));
+        Ok(Resumed::Replay(Box::new(replay)))
+    }
+}
+
+/// Since when letters of a plan may have been sent by the operations that it takes over.
+fn earlier_claims(plan: &Plan) -> Option<Timestamp> {
+    if !plan.request.take_over {
+        return None;
+    }
+    let holders = plan.letters.iter().filter_map(|letter| {
+        let holder = plan.register.holder(&letter.key)?;
+        let began = plan.register.operation(holder)?.began.as_ref();
+        Some(began.map_or(Timestamp::MIN, |began| began.at))
+    });
+    holders.min()
+}
+
+impl Replay {
+    fn new(
+        acting: Acting,
+        plan: Plan,
+        pace: Pace,
+        began_at: Timestamp,
+        doubtful_since: Option<Timestamp>,
+    ) -> Self {
+        let tally = Tally {
+            skipped: plan.left_alone(),
+            ..Tally::default()
+        };
+        Self {
+            acting,
+            plan,
+            pace,
+            clock: Clock::new(pace.rate),
+            doubtful_since,
+            sent: Vec::new(),
+            outcomes: None,
+            began_at,
+            tally,
+        }
+    }
+
+    /// Which operation it is.
+    #[must_use]
+    pub fn operation(&self) -> OperationId {
+        self.acting.operation
+    }
+
+    /// How many letters it was begun for.
+    #[must_use]
+    pub fn planned(&self) -> u64 {
+        self.plan.planned()
+    }
+
+    /// Sends the messages.
+    ///
+    /// # Errors
+    /// When the broker goes away. It can be resumed.
+    pub async fn run(mut self, watch: &Watch) -> Result<Tally, OperatorError> {
+        self.tell(watch, Stage::Claiming);
+        self.claim().await?;
+        let letters = self.sort_out().await?;
+        self.follow_outcomes().await?;
+        self.send_all(&letters, watch).await?;
+        if let Some(outcomes) = &mut self.outcomes {
+            outcomes.catch_up()?;
+        }
+        let tally = self.total();
+        if !tally.interrupted {
+            self.acting.end(&tally).await?;
+        }
+        self.tell(watch, Stage::Acting);
+        Ok(tally)
+    }
+
+    /// Claims what is not claimed yet. Nothing is sent before all claims are seen.
+    async fn claim(&mut self) -> Result<(), OperatorError> {
+        let operation = self.acting.register.operation(self.acting.operation);
+        let claimed = operation.map_or(0, |operation| operation.claimed);
+        if claimed < self.plan.planned() {
+            let take_over = self.plan.request.take_over;
+            self.acting.claim(&self.plan.letters, take_over).await?;
+        }
+        Ok(())
+    }
+
+    /// The letters whose messages are to be sent: this operation's own, and not sent already.
+    async fn sort_out(&mut self) -> Result<Vec<Planned>, OperatorError> {
+        let mut held = Vec::new();
+        for letter in &self.plan.letters {
+            let standing = self.acting.register.standing(&letter.key);
+            let done = standing.is_some_and(|standing| {
+                standing.resolved_by == Some(self.acting.operation)
+                    && standing.state == LetterState::Replayed
+            });
+            if done {
+                self.sent.push(letter.key.clone());
+            } else if self.acting.holds(&letter.key, Verb::Replay) {
+                held.push(letter.clone());
+            } else {
+                self.acting.lose(&letter.key, &mut self.tally);
+            }
+        }
+        let Some(since) = self.doubtful_since else {
+            return Ok(held);
+        };
+        let doubtful = held.iter().map(|letter| again(&letter.key)).collect();
+        let found = decided(&**self.acting.broker(), since, &doubtful).await?;
+        let (sent, rest): (Vec<_>, Vec<_>) = held
+            .into_iter()
+            .partition(|letter| found.contains(&again(&letter.key)));
+        self.resolve(sent.into_iter().map(|letter| letter.key).collect())
+            .await?;
+        Ok(rest)
+    }
+
+    async fn follow_outcomes(&mut self) -> Result<(), OperatorError> {
+        if self.pace.watches() {
+            let messages = self.plan.letters.iter().map(|letter| again(&letter.key));
+            let messages: HashSet<_> = messages.collect();
+            let broker = self.acting.broker();
+            self.outcomes = Some(Outcomes::follow(&**broker, self.began_at, messages).await?);
+        }
+        Ok(())
+    }
+
+    async fn send_all(&mut self, letters: &[Planned], watch: &Watch) -> Result<(), OperatorError> {
+        let mut rest = letters;
+        while !rest.is_empty() || !self.canary_passed() {
+            if let Some(outcomes) = &mut self.outcomes {
+                outcomes.catch_up()?;
+            }
+            self.tally.stopped = self.must_stop();
+            if self.tally.stopped.is_some() {
+                return Ok(());
+            }
+            let ended = self.outcomes.as_ref().map_or(0, Outcomes::ended);
+            let room = self.pace.room(self.sent.len(), ended, self.canary_passed());
+            let wait = room == 0 || rest.is_empty();
+            self.tell(watch, if wait { Stage::Waiting } else { Stage::Acting });
+            tokio::select! {
+                biased;
+                () = watch.stop.cancelled() => {
+                    self.tally.interrupted = true;
+                    return Ok(());
+                }
+                more = more(&mut self.outcomes), if wait => more?,
+                () = self.clock.tick(), if !wait => {
+                    let hand = &rest[..room.min(rest.len())];
+                    let (found, left) = bodies(&**self.acting.broker(), hand).await?;
+                    let taken = hand.len() - left.len();
+                    rest = &rest[taken..];
+                    self.tally.skipped += (taken - found.len()) as u64;
+                    self.send(found).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether those that went first were delivered, or were too few to tell anything.
+    fn canary_passed(&self) -> bool {
+        let (Some(canary), Some(outcomes)) = (self.pace.canary, &self.outcomes) else {
+            return true;
+        };
+        let mine = usize::try_from(self.plan.planned() - self.lost()).unwrap_or(usize::MAX);
+        let first = canary.min(mine);
+        let delivered = |key| outcomes.outcome(&again(key)) == Some(true);
+        self.sent.len() >= first && self.sent[..first].iter().all(delivered)
+    }
+
+    fn must_stop(&self) -> Option<String> {
+        let outcomes = self.outcomes.as_ref()?;
+        let failed = outcomes.died() as u64 + self.tally.failed;
+        if failed > 0 && !self.canary_passed() {
+            return Some(format!("of the canary {failed} failed"));
+        }
+        self.pace
+            .stop_after_failures
+            .filter(|most| failed >= *most)
+            .map(|_| format!("{failed} failed"))
+    }
+
+    /// Sends messages again, and resolves the letters of those that the broker has.
+    async fn send(&mut self, letters: Vec<Raw>) -> Result<(), OperatorError> {
+        let mut on_their_way = Vec::with_capacity(letters.len());
+        let mut broken = None;
+        for letter in letters {
+            // Somebody may have taken it over meanwhile.
+            if !self.acting.holds(&letter.key, Verb::Replay) {
+                self.acting.lose(&letter.key, &mut self.tally);
+                continue;
+            }
+            self.clock.tick().await;
+            let Some((key, envelope)) = envelope(letter, self.plan.request.including_unknown)
+            else {
+                continue;
+            };
+            self.clock.went();
+            match self.acting.broker().publish(envelope).await {
+                Ok(confirmation) => on_their_way.push((key, confirmation)),
+                Err(error) => self.not_sent(error, &mut broken),
+            }
+        }
+        let mut sent = Vec::with_capacity(on_their_way.len());
+        for (key, confirmation) in on_their_way {
+            match confirmation.await {
+                Ok(()) => sent.push(key),
+                Err(error) => self.not_sent(error, &mut broken),
+            }
+        }
+        self.resolve(sent).await?;
+        broken.map_or(Ok(()), |error| Err(OperatorError::Publish(error)))
+    }
+
+    /// A message that the broker refuses is a failure; a broker that is away ends the run.
+    fn not_sent(&mut self, error: PublishError, broken: &mut Option<PublishError>) {
+        match error {
+            PublishError::Away(_) | PublishError::Lost(_) | PublishError::Blocked(_) => {
+                *broken = Some(error);
+            }
+            refused => self.tally.fail(&refused),
+        }
+    }
+
+    async fn resolve(&mut self, letters: Vec<LetterKey>) -> Result<(), OperatorError> {
+        let state = LetterState::Replayed;
+        self.acting.resolve(&letters, state, None).await?;
+        self.sent.extend(letters);
+        Ok(())
+    }
+
+    fn lost(&self) -> u64 {
+        self.tally.skipped - self.plan.left_alone() + self.tally.failed
+    }
+
+    /// What it has come to: what was neither sent nor refused was skipped.
+    fn total(&self) -> Tally {
+        let died = self.outcomes.as_ref().map_or(0, Outcomes::died) as u64;
+        let failed = self.tally.failed + died;
+        let done = (self.sent.len() as u64).saturating_sub(died);
+        let all = self.plan.planned() + self.plan.left_alone();
+        let mut tally = Tally {
+            done,
+            failed,
+            skipped: all.saturating_sub(done + failed),
+            ..self.tally.clone()
+        };
+        if died > 0 {
+            let words = "died again: `tidings-dlq list` shows them".to_owned();
+            tally.failures.insert(words, died);
+        }
+        tally
+    }
+
+    fn tell(&self, watch: &Watch, stage: Stage) {
+        let total = self.total();
+        watch.progress.send_modify(|progress| {
+            progress.stage = stage;
+            progress.planned = self.plan.planned();
+            (progress.done, progress.failed) = (total.done, total.failed);
+            progress.skipped = self.tally.skipped - self.plan.left_alone();
+        });
+    }
+}
+
+async fn more(outcomes: &mut Option<Outcomes>) -> Result<(), OperatorError> {
+    match outcomes {
+        Some(outcomes) => Ok(outcomes.more().await?),
+        None => std::future::pending().await,
+    }
+}
+
+/// Names the message that a letter's replay sends.
+fn again(key: &LetterKey) -> LetterKey {
+    match key {
+        LetterKey::Message { id, generation } => LetterKey::Message {
+            id: id.clone(),
+            generation: generation.saturating_add(1),
+        },
+        place @ LetterKey::Place { .. } => place.clone(),
+    }
+}
+
+/// The message as it is sent again, with the bytes that it always had.
+fn envelope(letter: Raw, consent: bool) -> Option<(LetterKey, Envelope)> {
+    let message = Message::decode(&letter.body).ok()?;
+    let due = Some(message.due()).filter(|due| *due > Timestamp::now());
+    let id: MessageId = message.id;
+    let envelope = Envelope {
+        account: message.account,
+        id,
+        body: letter.body,
+        headers: Headers {
+            generation: letter.head.generation.saturating_add(1),
+            due,
+            maybe_delivered: letter.head.maybe_delivered,
+            consent: consent && letter.head.maybe_delivered,
+            ..Headers::default()
+        },
+    };
+    Some((letter.key, envelope))
+}
