@@ -3,7 +3,7 @@ use std::{collections::HashSet, time::Duration};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, future};
 use jiff::Timestamp;
-use tidings_broker::{Broker, BrokerError, DeadRecord, Position, ReadFrom, ReadUntil};
+use tidings_broker::{Broker, BrokerError, DeadEntry, DeadRecord, Position, ReadFrom, ReadUntil};
 use tidings_model::{DeadLetter, LetterHead, LetterKey};
 
 use crate::{Filter, Planned, Register};
@@ -74,6 +74,15 @@ pub(crate) fn begin(filter: &Filter) -> ReadFrom {
 }
 
 impl Letter {
+    /// The letter that an entry holds, in the state that the register knows; `None` where it holds something else.
+    pub(crate) fn open(entry: DeadEntry, register: &Register) -> Option<Self> {
+        let DeadRecord::Letter { head, body } = entry.record else {
+            return None;
+        };
+        let key = head.key(entry.position.0);
+        Some(Self::new(key, entry.position, head, body, register))
+    }
+
     pub(crate) fn new(
         key: LetterKey,
         position: Position,

@@ -6,9 +6,13 @@
 //! to a provider.
 
 pub mod advice;
+mod cache;
+pub mod console;
 mod export;
 mod filter;
+mod follow;
 mod groups;
+mod index;
 mod letter;
 pub mod operator;
 mod order;
@@ -17,9 +21,12 @@ mod register;
 mod retention;
 mod signature;
 
+pub use cache::Cache;
 pub use export::{Export, Exported};
 pub use filter::Filter;
+pub use follow::follow;
 pub use groups::{Group, Groups, Member, SPANS, sparkline};
+pub use index::{Index, Indexed};
 pub use letter::{Letter, read, read_with};
 pub use operator::Operator;
 pub use order::{Order, Shortlist};

@@ -37,7 +37,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(commands::list::Args),
+    Groups(commands::groups::Args),
     Show(commands::show::Args),
+    Watch(commands::watch::Args),
     Export(commands::export::Args),
     Replay(commands::replay::Args),
     Edit(commands::edit::Args),
@@ -45,6 +47,7 @@ enum Command {
     Restore(commands::settle::Restore),
     Renew(commands::settle::Renew),
     Audit(commands::audit::Args),
+    Serve(commands::serve::Args),
 }
 
 #[tokio::main]
@@ -62,6 +65,10 @@ async fn run(cli: &Cli) -> anyhow::Result<Exit> {
     let broker = cli.connection.open().await?;
     let exit = match &cli.command {
         Command::List(args) => commands::list::run(&*broker, args).await?,
+        Command::Groups(args) => {
+            commands::groups::run(&*broker, &cli.connection.cache(&*broker), args).await?
+        }
+        Command::Watch(args) => commands::watch::run(&*broker, args).await?,
         Command::Show(args) => commands::show::run(&*broker, args).await?,
         Command::Export(args) => commands::export::run(&*broker, args).await?,
         Command::Replay(args) => commands::replay::run(&operator(&broker), args).await?,
@@ -69,6 +76,7 @@ async fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Discard(args) => args.run(&operator(&broker)).await?,
         Command::Restore(args) => args.run(&operator(&broker)).await?,
         Command::Renew(args) => args.run(&operator(&broker)).await?,
+        Command::Serve(args) => commands::serve::run(&broker, args).await?,
         Command::Audit(args) => commands::audit::run(&*broker, args).await?,
     };
     broker.close().await;
