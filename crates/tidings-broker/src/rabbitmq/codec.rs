@@ -82,7 +82,7 @@ pub(super) fn dead_record(
     properties: &BasicProperties,
     bytes: Vec<u8>,
 ) -> Option<DeadRecord> {
-    let known = properties.kind().as_ref().and_then(|kind| dead_kind(kind));
+    let known = properties.kind().as_ref().and_then(dead_kind);
     let head = header(properties, LETTER_HEAD).and_then(text);
     match (known, head) {
         (Some(DeadKind::Letter), Some(head)) => {

@@ -35,6 +35,17 @@ pub struct Replay {
     tally: Tally,
 }
 
+/// What became of those that went first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Canary {
+    /// They are not all sent, or have not all ended.
+    Out,
+    /// All were delivered.
+    Passed,
+    /// So many were not.
+    Failed(u64),
+}
+
 /// What resuming an operation leads to.
 #[derive(Debug)]
 pub enum Resumed {
@@ -237,16 +248,19 @@ impl Replay {
 
     async fn send_all(&mut self, letters: &[Planned], watch: &Watch) -> Result<(), OperatorError> {
         let mut rest = letters;
-        while !rest.is_empty() || !self.canary_passed() {
+        loop {
             if let Some(outcomes) = &mut self.outcomes {
                 outcomes.catch_up()?;
             }
-            self.tally.stopped = self.must_stop();
-            if self.tally.stopped.is_some() {
+            let canary = self.canary();
+            self.tally.stopped = self.must_stop(canary);
+            let through = rest.is_empty() && canary == Canary::Passed;
+            if through || self.tally.stopped.is_some() {
                 return Ok(());
             }
             let ended = self.outcomes.as_ref().map_or(0, Outcomes::ended);
-            let room = self.pace.room(self.sent.len(), ended, self.canary_passed());
+            let passed = canary == Canary::Passed;
+            let room = self.pace.room(self.sent.len(), ended, passed);
             let wait = room == 0 || rest.is_empty();
             self.tell(watch, if wait { Stage::Waiting } else { Stage::Acting });
             tokio::select! {
@@ -266,26 +280,32 @@ impl Replay {
                 }
             }
         }
-        Ok(())
     }
 
-    /// Whether those that went first were delivered, or were too few to tell anything.
-    fn canary_passed(&self) -> bool {
+    /// What became of those that went first. Where there are fewer, of all.
+    fn canary(&self) -> Canary {
         let (Some(canary), Some(outcomes)) = (self.pace.canary, &self.outcomes) else {
-            return true;
+            return Canary::Passed;
         };
         let mine = usize::try_from(self.plan.planned() - self.lost()).unwrap_or(usize::MAX);
-        let first = canary.min(mine);
-        let delivered = |key| outcomes.outcome(&again(key)) == Some(true);
-        self.sent.len() >= first && self.sent[..first].iter().all(delivered)
+        let first = &self.sent[..canary.min(mine).min(self.sent.len())];
+        let outcome = |key| outcomes.outcome(&again(key));
+        let died = first.iter().filter(|key| outcome(key) == Some(false));
+        let died = died.count() as u64 + self.tally.failed;
+        let all = first.len() == canary.min(mine) && first.iter().all(|key| outcome(key).is_some());
+        match (all, died) {
+            (true, 0) => Canary::Passed,
+            (false, _) if self.tally.failed == 0 => Canary::Out,
+            (_, failed) => Canary::Failed(failed),
+        }
     }
 
-    fn must_stop(&self) -> Option<String> {
-        let outcomes = self.outcomes.as_ref()?;
-        let failed = outcomes.died() as u64 + self.tally.failed;
-        if failed > 0 && !self.canary_passed() {
+    fn must_stop(&self, canary: Canary) -> Option<String> {
+        if let Canary::Failed(failed) = canary {
             return Some(format!("of the canary {failed} failed"));
         }
+        let died = self.outcomes.as_ref().map_or(0, Outcomes::died) as u64;
+        let failed = died + self.tally.failed;
         self.pace
             .stop_after_failures
             .filter(|most| failed >= *most)

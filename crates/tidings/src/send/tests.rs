@@ -3,8 +3,8 @@ use std::{collections::VecDeque, sync::Mutex, time::Duration};
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
 use tidings_broker::{
-    BrokerError, DeadEntry, Depth, Difference, Lane, LaneName, LedgerEntry, ReadFrom, ReadUntil,
-    Topology,
+    BrokerError, DeadEntry, DeadRecord, Depth, Difference, Lane, LaneName, LedgerEntry, ReadFrom,
+    ReadUntil, Topology,
 };
 use tidings_model::{Announcement, Draft, Record, payload::groupme};
 use tokio::{
@@ -119,6 +119,9 @@ impl Broker for Scripted {
         _: ReadFrom,
         _: ReadUntil,
     ) -> Result<BoxStream<'static, Result<DeadEntry, BrokerError>>, BrokerError> {
+        Err(away())
+    }
+    async fn record(&self, _: Vec<DeadRecord>) -> Result<(), BrokerError> {
         Err(away())
     }
     async fn announce(&self, _: &Announcement) -> Result<(), BrokerError> {
