@@ -31,7 +31,7 @@ pub use ledger::Ledger;
 pub use message::{message, messages, to};
 pub use place::On;
 pub use reckoning::Reckoning;
-pub use sandbox::Sandbox;
+pub use sandbox::{Sandbox, http};
 pub use worker::Worker;
 
 use std::{

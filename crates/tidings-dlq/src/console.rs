@@ -1,8 +1,8 @@
 //! The web console: the same looking and acting as the command line, in a browser.
 //!
 //! Pages are rendered here, complete without a script; the one script there is only renews a progress and knows some
-//! keys. Nothing is fetched from elsewhere. Who may see a page and who may act is [`guard`]'s, and nothing that acts
-//! is done but by [`Operator`].
+//! keys. Nothing is fetched from elsewhere. Who may see a page and who may act is decided in one place, in front of
+//! all pages, and nothing that acts is done but by [`Operator`](crate::Operator).
 
 mod asked;
 mod assets;

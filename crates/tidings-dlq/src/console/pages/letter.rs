@@ -134,12 +134,12 @@ fn advised(letter: &Letter) -> Markup {
 }
 
 fn actions(key: &LetterKey, now_is: LetterState) -> Markup {
-    let LetterKey::Message { id, generation } = key else {
+    let LetterKey::Message { id, .. } = key else {
         return html! {};
     };
     let link = |verb: &str, class: &str, words: &str| {
         let state = now_is.as_str();
-        let href = format!("/plan?verb={verb}&id={id}&generation={generation}&state={state}");
+        let href = format!("/plan?verb={verb}&id={id}&state={state}");
         html! { a class={ "button " (class) } href=(href) { (words) } }
     };
     html! {
