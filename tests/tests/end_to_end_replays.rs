@@ -11,11 +11,11 @@ use std::{
 use futures::StreamExt;
 use rand::Rng;
 use serde_json::{Value, json};
-use tidings_broker::{DeadRecord, ReadFrom, ReadUntil};
-use tidings_model::{Audit, DeadLetter, LetterState, OperationId, Reason, Verdicted};
+use tidings_broker::{DeadRecord, Options, ReadFrom, ReadUntil, Topology};
+use tidings_model::{Account, Audit, DeadLetter, LetterState, OperationId, Reason, Verdicted};
 use tidings_sandbox::{Fault, Faults, On as Calls, Operation, Provider};
 use tidings_tests::{
-    Process, eventually,
+    Broker, Flavour, Process, Program, Signal, eventually,
     fleet::{Fleet, On, message, messages},
     on_each_broker, on_rabbitmq_4_3,
 };
@@ -69,6 +69,13 @@ fn refusals() -> Faults {
         .map(refusal)
         .fold(Faults::none(), Faults::fault)
 }
+
+/// As the deployment's broker has them: rights to configure, to write and to read.
+const INSPECTOR: [&str; 3] = [
+    r"^tidings[.]own[.].*$",
+    r"^tidings([.](delay|dead|own[.].*))?$",
+    r"^tidings[.](dead|ledger|fleet|own[.].*)$",
+];
 
 /// Waits until so many letters are open.
 async fn letters(fleet: &Fleet, count: usize) -> Vec<DeadLetter> {
@@ -379,6 +386,101 @@ async fn a_message_that_dies_again_is_replayed_again(on: On) {
     let output = dlq(&fleet, &["replay", id, "--yes"]).await;
     assert_eq!(output.status.code(), Some(1), "it is delivered: {output:?}");
     assert!(worker.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_replay_says_how_it_goes_on() {
+    let fleet = Fleet::on(On::Embedded)
+        .account("raven.ops", QUICK)
+        .faults(refusals())
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    let ids = fleet.send(&messages("raven.ops", "m", 40)).await;
+    fleet.ended(&ids).await;
+    letters(&fleet, 40).await;
+    fleet.sandbox.heal().await;
+    let resolved = resolved(&fleet).await;
+    let replay = start(&fleet, "ann", &["replay", "--yes", "--rate", "2/s"]);
+    eventually("it has begun to send", async || {
+        let resolved = *resolved.lock().unwrap();
+        (resolved > 0).then_some(()).ok_or(resolved)
+    })
+    .await;
+    replay.signal(Signal::INT);
+    assert_eq!(replay.exit().await.code(), Some(1));
+    let line = replay.line("replay --resume").await;
+    let (_, rest) = line.split_once("--resume ").unwrap();
+    let (operation, _) = rest.split_once('`').unwrap();
+    assert!(*resolved.lock().unwrap() < 40);
+
+    // As it was begun: at its slow rate. It is discarded in place of being waited for.
+    let resumed = start(&fleet, "ann", &["replay", "--resume", operation]);
+    let so_far = *resolved.lock().unwrap();
+    eventually("it goes on", async || {
+        let resolved = *resolved.lock().unwrap();
+        (resolved > so_far).then_some(()).ok_or(resolved)
+    })
+    .await;
+    resumed.kill9().await;
+    let taken = ["discard", "--yes", "--take-over", "--why", "it is too late"];
+    well(&fleet, &taken).await;
+    assert!(fleet.letters().await.is_empty());
+    assert!(worker.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inspector_needs_no_more_than_its_rights() {
+    let vhost = Broker::shared(Flavour::Debian).await.vhost();
+    let url = vhost.url().parse().unwrap();
+    let operator = tidings_broker::connect(&url, Options::new("operator".into()));
+    let operator = operator.await.unwrap();
+    let account: Account = "raven.ops".parse().unwrap();
+    let topology = Topology::of([account.clone()]);
+    operator.apply(&topology).await.unwrap();
+    let letters = ["a", "b", "c"].map(|id| {
+        let mut body = message("raven.ops", id);
+        body["enqueued_at"] = json!("2026-01-01T00:00:00Z");
+        let head = json!({
+            "id": id, "account": "raven.ops", "reason": "rejected", "attempts": [],
+            "dead_at": "2026-01-01T00:00:00Z", "generation": 0, "maybe_delivered": false,
+        });
+        DeadRecord::Letter {
+            head: serde_json::from_value(head).unwrap(),
+            body: body.to_string().into(),
+        }
+    });
+    operator.record(letters.into()).await.unwrap();
+
+    let [configure, write, read] = INSPECTOR;
+    let inspector = vhost.user(configure, write, read);
+    for arguments in [
+        &["list"][..],
+        &["discard", "a", "--why", "no"],
+        &["restore", "a"],
+        &["renew", "a"],
+        &[
+            "replay",
+            "a",
+            "--yes",
+            "--canary",
+            "0",
+            "--stop-after-failures",
+            "1",
+        ],
+        &["edit", "b", "--set", "/payload/message=x"],
+        &["edit", "c", "--set", "/delay=1h"],
+        &["show", "a"],
+        &["audit"],
+    ] {
+        let output = Program::new("tidings-dlq")
+            .args(arguments)
+            .args(["--broker", &inspector])
+            .run("")
+            .await;
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+    assert_eq!(operator.depth(&account).await.unwrap().ready, 2);
 }
 
 async fn letters_are_mended_discarded_restored_and_renewed(on: On) {

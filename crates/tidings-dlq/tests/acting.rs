@@ -19,7 +19,7 @@ use tidings_dlq::{
 };
 use tidings_model::{
     Account, Audit, Began, Claim, Headers, LetterHead, LetterKey, LetterState, OperationId, Reason,
-    Verb,
+    Record, Tenure, Verb,
 };
 
 struct World {
@@ -287,6 +287,28 @@ async fn what_was_cut_off_goes_on_with_what_it_was_begun_for() {
         ann.resume(nobodys, false).await,
         Err(OperatorError::Unknown(_))
     ));
+}
+
+/// A message that was sent before the ledger's beginning may have been delivered, and nothing says so.
+#[tokio::test]
+async fn what_the_ledger_has_forgotten_may_have_been_delivered() {
+    let (operation, records) = cut_off("ann@host", "a");
+    let world = World::with([plain("a")].into_iter().chain(records)).await;
+    let tenure = Tenure {
+        account: account(),
+        worker: "w".into(),
+        number: 1,
+    };
+    let at = Timestamp::now();
+    let opened = Record::Opened { tenure, at };
+    world.broker.append(vec![opened]).await.unwrap();
+    let ann = world.operator("ann@host");
+    let Resumed::Replay(replay) = ann.resume(operation, false).await.unwrap() else {
+        panic!("it has not ended");
+    };
+    assert_eq!(replay.run(&Watch::default()).await.unwrap().done, 1);
+    let headers = world.queued().await.remove(0).1;
+    assert!(headers.maybe_delivered && !headers.consent, "{headers:?}");
 }
 
 #[tokio::test]

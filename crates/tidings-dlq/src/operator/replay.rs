@@ -8,7 +8,7 @@ use tidings_model::{Headers, LetterKey, LetterState, Message, MessageId, Operati
 use super::{
     Operator, OperatorError, Pace, Stage, Tally, Watch,
     acting::Acting,
-    ledger::{Outcomes, decided},
+    ledger::{Outcomes, decided, reaches_back},
     pace::Clock,
 };
 use crate::{
@@ -28,6 +28,8 @@ pub struct Replay {
     clock: Clock,
     /// Since when its letters may have been sent, where they may.
     doubtful_since: Option<Timestamp>,
+    /// The ledger no longer tells which of them were: all of them may have been delivered.
+    forgotten: bool,
     /// The letters whose messages were sent, in the order of sending.
     sent: Vec<LetterKey>,
     outcomes: Option<Outcomes>,
@@ -155,6 +157,7 @@ impl Replay {
             pace,
             clock: Clock::new(pace.rate),
             doubtful_since,
+            forgotten: false,
             sent: Vec::new(),
             outcomes: None,
             began_at,
@@ -226,6 +229,7 @@ impl Replay {
         let Some(since) = self.doubtful_since else {
             return Ok(held);
         };
+        self.forgotten = !reaches_back(&**self.acting.broker(), since).await?;
         let doubtful = held.iter().map(|letter| again(&letter.key)).collect();
         let found = decided(&**self.acting.broker(), since, &doubtful).await?;
         let (sent, rest): (Vec<_>, Vec<_>) = held
@@ -323,8 +327,9 @@ impl Replay {
                 continue;
             }
             self.clock.tick().await;
-            let Some((key, envelope)) = envelope(letter, self.plan.request.including_unknown)
-            else {
+            let maybe_delivered = letter.head.maybe_delivered || self.forgotten;
+            let consent = self.plan.request.including_unknown;
+            let Some((key, envelope)) = envelope(letter, maybe_delivered, consent) else {
                 continue;
             };
             self.clock.went();
@@ -414,7 +419,7 @@ fn again(key: &LetterKey) -> LetterKey {
 }
 
 /// The message as it is sent again, with the bytes that it always had.
-fn envelope(letter: Raw, consent: bool) -> Option<(LetterKey, Envelope)> {
+fn envelope(letter: Raw, maybe_delivered: bool, consent: bool) -> Option<(LetterKey, Envelope)> {
     let message = Message::decode(&letter.body).ok()?;
     let due = Some(message.due()).filter(|due| *due > Timestamp::now());
     let id: MessageId = message.id;
@@ -425,8 +430,8 @@ fn envelope(letter: Raw, consent: bool) -> Option<(LetterKey, Envelope)> {
         headers: Headers {
             generation: letter.head.generation.saturating_add(1),
             due,
-            maybe_delivered: letter.head.maybe_delivered,
-            consent: consent && letter.head.maybe_delivered,
+            maybe_delivered,
+            consent: consent && maybe_delivered,
             ..Headers::default()
         },
     };
