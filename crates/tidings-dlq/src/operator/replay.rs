@@ -23,11 +23,12 @@ use crate::{
 /// the same generation and turn, and a worker's memory swallows one of the two.
 pub struct Replay {
     acting: Acting,
-    plan: Plan,
-    pace: Pace,
+    /// The letters that it is for; of one that is resumed, those that it got.
+    letters: Vec<Planned>,
+    parameters: Parameters,
+    /// How many it was begun for.
+    planned: u64,
     clock: Clock,
-    /// Since when its letters may have been sent, where they may.
-    doubtful_since: Option<Timestamp>,
     /// The ledger no longer tells which of them were: all of them may have been delivered.
     forgotten: bool,
     /// The letters whose messages were sent, in the order of sending.
@@ -62,6 +63,12 @@ pub enum Resumed {
 struct Parameters {
     request: Request,
     pace: Pace,
+    /// How many letters its plan left alone.
+    #[serde(default)]
+    left_alone: u64,
+    /// Since when its letters may have been sent by others, where they may.
+    #[serde(default)]
+    doubtful_since: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for Replay {
@@ -81,15 +88,23 @@ impl Operator {
         let parameters = Parameters {
             request: plan.request.clone(),
             pace,
+            left_alone: plan.left_alone(),
+            doubtful_since: earlier_claims(&plan),
         };
         // Plain data with string keys: writing it cannot fail.
-        let parameters = serde_json::to_value(parameters).unwrap_or_default();
-        let began = self.began(&plan, None, parameters);
+        let json = serde_json::to_value(&parameters).unwrap_or_default();
+        let began = self.began(&plan, None, json);
         let began_at = began.at;
-        let doubtful_since = earlier_claims(&plan);
         let register = std::mem::take(&mut plan.register);
         let acting = Acting::begin(self, register, began).await?;
-        Ok(Replay::new(acting, plan, pace, began_at, doubtful_since))
+        let planned = plan.planned();
+        Ok(Replay::new(
+            acting,
+            plan.letters,
+            planned,
+            parameters,
+            began_at,
+        ))
     }
 
     /// Goes on with a replay that was cut off, with the letters that it was begun for.
@@ -116,12 +131,25 @@ impl Operator {
             let by = began.by;
             return Err(OperatorError::Anothers { operation, by });
         }
-        let Parameters { request, pace } = serde_json::from_value(began.parameters)
+        let mut parameters: Parameters = serde_json::from_value(began.parameters)
             .map_err(|error| OperatorError::Parameters(operation, error.to_string()))?;
-        let plan = Plan::make(&*self.broker, Verb::Replay, request, began.at).await?;
-        let doubtful_since = earlier_claims(&plan).unwrap_or(began.at).min(began.at);
+        parameters.doubtful_since = parameters
+            .doubtful_since
+            .min(Some(began.at))
+            .or(Some(began.at));
+        let (letters, planned) = if known.claimed >= began.planned {
+            (register.letters_of(operation), began.planned)
+        } else {
+            // Nothing was sent yet.
+            let (request, own) = (parameters.request.clone(), Some(operation));
+            let (broker, register) = (&*self.broker, register.clone());
+            let plan = Plan::again(broker, Verb::Replay, request, began.at, register, own).await?;
+            parameters.left_alone = plan.left_alone();
+            let planned = plan.planned();
+            (plan.letters, planned)
+        };
         let acting = Acting::follow(self, register, operation).await?;
-        let replay = Replay::new(acting, plan, pace, began.at, Some(doubtful_since));
+        let replay = Replay::new(acting, letters, planned, parameters, began.at);
         Ok(Resumed::Replay(Box::new(replay)))
     }
 }
@@ -142,21 +170,22 @@ fn earlier_claims(plan: &Plan) -> Option<Timestamp> {
 impl Replay {
     fn new(
         acting: Acting,
-        plan: Plan,
-        pace: Pace,
+        letters: Vec<Planned>,
+        planned: u64,
+        parameters: Parameters,
         began_at: Timestamp,
-        doubtful_since: Option<Timestamp>,
     ) -> Self {
+        let lost = planned.saturating_sub(letters.len() as u64);
         let tally = Tally {
-            skipped: plan.left_alone(),
+            skipped: parameters.left_alone + lost,
             ..Tally::default()
         };
         Self {
             acting,
-            plan,
-            pace,
-            clock: Clock::new(pace.rate),
-            doubtful_since,
+            letters,
+            clock: Clock::new(parameters.pace.rate),
+            parameters,
+            planned,
             forgotten: false,
             sent: Vec::new(),
             outcomes: None,
@@ -174,7 +203,7 @@ impl Replay {
     /// How many letters it was begun for.
     #[must_use]
     pub fn planned(&self) -> u64 {
-        self.plan.planned()
+        self.planned
     }
 
     /// Sends the messages.
@@ -200,19 +229,23 @@ impl Replay {
 
     /// Claims what is not claimed yet. Nothing is sent before all claims are seen.
     async fn claim(&mut self) -> Result<(), OperatorError> {
-        let operation = self.acting.register.operation(self.acting.operation);
-        let claimed = operation.map_or(0, |operation| operation.claimed);
-        if claimed < self.plan.planned() {
-            let take_over = self.plan.request.take_over;
-            self.acting.claim(&self.plan.letters, take_over).await?;
-        }
-        Ok(())
+        let (operation, register) = (self.acting.operation, &self.acting.register);
+        let mine = |key| {
+            let resolved_by = register
+                .standing(key)
+                .and_then(|standing| standing.resolved_by);
+            register.holder(key) == Some(operation) || resolved_by == Some(operation)
+        };
+        let others = self.letters.iter().filter(|letter| !mine(&letter.key));
+        let others: Vec<Planned> = others.cloned().collect();
+        let take_over = self.parameters.request.take_over;
+        Ok(self.acting.claim(&others, take_over).await?)
     }
 
     /// The letters whose messages are to be sent: this operation's own, and not sent already.
     async fn sort_out(&mut self) -> Result<Vec<Planned>, OperatorError> {
         let mut held = Vec::new();
-        for letter in &self.plan.letters {
+        for letter in &self.letters {
             let standing = self.acting.register.standing(&letter.key);
             let done = standing.is_some_and(|standing| {
                 standing.resolved_by == Some(self.acting.operation)
@@ -226,7 +259,7 @@ impl Replay {
                 self.acting.lose(&letter.key, &mut self.tally);
             }
         }
-        let Some(since) = self.doubtful_since else {
+        let Some(since) = self.parameters.doubtful_since else {
             return Ok(held);
         };
         self.forgotten = !reaches_back(&**self.acting.broker(), since).await?;
@@ -241,8 +274,8 @@ impl Replay {
     }
 
     async fn follow_outcomes(&mut self) -> Result<(), OperatorError> {
-        if self.pace.watches() {
-            let messages = self.plan.letters.iter().map(|letter| again(&letter.key));
+        if self.parameters.pace.watches() {
+            let messages = self.letters.iter().map(|letter| again(&letter.key));
             let messages: HashSet<_> = messages.collect();
             let broker = self.acting.broker();
             self.outcomes = Some(Outcomes::follow(&**broker, self.began_at, messages).await?);
@@ -264,7 +297,7 @@ impl Replay {
             }
             let ended = self.outcomes.as_ref().map_or(0, Outcomes::ended);
             let passed = canary == Canary::Passed;
-            let room = self.pace.room(self.sent.len(), ended, passed);
+            let room = self.parameters.pace.room(self.sent.len(), ended, passed);
             let wait = room == 0 || rest.is_empty();
             self.tell(watch, if wait { Stage::Waiting } else { Stage::Acting });
             tokio::select! {
@@ -288,10 +321,10 @@ impl Replay {
 
     /// What became of those that went first. Where there are fewer, of all.
     fn canary(&self) -> Canary {
-        let (Some(canary), Some(outcomes)) = (self.pace.canary, &self.outcomes) else {
+        let (Some(canary), Some(outcomes)) = (self.parameters.pace.canary, &self.outcomes) else {
             return Canary::Passed;
         };
-        let mine = usize::try_from(self.plan.planned() - self.lost()).unwrap_or(usize::MAX);
+        let mine = usize::try_from(self.planned - self.lost()).unwrap_or(usize::MAX);
         let first = &self.sent[..canary.min(mine).min(self.sent.len())];
         let outcome = |key| outcomes.outcome(&again(key));
         let died = first.iter().filter(|key| outcome(key) == Some(false));
@@ -310,7 +343,8 @@ impl Replay {
         }
         let died = self.outcomes.as_ref().map_or(0, Outcomes::died) as u64;
         let failed = died + self.tally.failed;
-        self.pace
+        self.parameters
+            .pace
             .stop_after_failures
             .filter(|most| failed >= *most)
             .map(|_| format!("{failed} failed"))
@@ -328,7 +362,7 @@ impl Replay {
             }
             self.clock.tick().await;
             let maybe_delivered = letter.head.maybe_delivered || self.forgotten;
-            let consent = self.plan.request.including_unknown;
+            let consent = self.parameters.request.including_unknown;
             let Some((key, envelope)) = envelope(letter, maybe_delivered, consent) else {
                 continue;
             };
@@ -367,7 +401,7 @@ impl Replay {
     }
 
     fn lost(&self) -> u64 {
-        self.tally.skipped - self.plan.left_alone() + self.tally.failed
+        self.tally.skipped - self.parameters.left_alone + self.tally.failed
     }
 
     /// What it has come to: what was neither sent nor refused was skipped.
@@ -375,7 +409,7 @@ impl Replay {
         let died = self.outcomes.as_ref().map_or(0, Outcomes::died) as u64;
         let failed = self.tally.failed + died;
         let done = (self.sent.len() as u64).saturating_sub(died);
-        let all = self.plan.planned() + self.plan.left_alone();
+        let all = self.planned + self.parameters.left_alone;
         let mut tally = Tally {
             done,
             failed,
@@ -393,9 +427,9 @@ impl Replay {
         let total = self.total();
         watch.progress.send_modify(|progress| {
             progress.stage = stage;
-            progress.planned = self.plan.planned();
+            progress.planned = self.planned;
             (progress.done, progress.failed) = (total.done, total.failed);
-            progress.skipped = self.tally.skipped - self.plan.left_alone();
+            progress.skipped = self.tally.skipped - self.parameters.left_alone;
         });
     }
 }
