@@ -1,18 +1,27 @@
+mod begin;
+mod canary;
+mod message;
+
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use tidings_broker::{Envelope, PublishError, ReadFrom};
-use tidings_model::{Headers, LetterKey, LetterState, Message, MessageId, OperationId, Verb};
+use tidings_broker::PublishError;
+use tidings_model::{LetterKey, LetterState, OperationId, Verb};
 
+pub use self::begin::Resumed;
+use self::{
+    begin::Parameters,
+    canary::Canary,
+    message::{again, envelope},
+};
 use super::{
-    Operator, OperatorError, Pace, Stage, Tally, Watch,
+    OperatorError, Stage, Tally, Watch,
     acting::Acting,
     ledger::{Outcomes, decided, reaches_back},
     pace::Clock,
 };
 use crate::{
-    Plan, Planned, Register, Request,
+    Planned,
     letter::{Raw, bodies},
 };
 
@@ -29,46 +38,14 @@ pub struct Replay {
     /// How many it was begun for.
     planned: u64,
     clock: Clock,
-    /// The ledger no longer tells which of them were: all of them may have been delivered.
+    /// The ledger no longer tells which of them were sent: all may have been delivered.
     forgotten: bool,
     /// The letters whose messages were sent, in the order of sending.
     sent: Vec<LetterKey>,
     outcomes: Option<Outcomes>,
+    canary: Canary,
     began_at: Timestamp,
     tally: Tally,
-}
-
-/// What became of those that went first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Canary {
-    /// They are not all sent, or have not all ended.
-    Out,
-    /// All were delivered.
-    Passed,
-    /// So many were not.
-    Failed(u64),
-}
-
-/// What resuming an operation leads to.
-#[derive(Debug)]
-pub enum Resumed {
-    /// It goes on.
-    Replay(Box<Replay>),
-    /// It had ended, and this is what it came to.
-    Ended(Tally),
-}
-
-/// What the audit keeps of a replay, so that it can be resumed.
-#[derive(Debug, Serialize, Deserialize)]
-struct Parameters {
-    request: Request,
-    pace: Pace,
-    /// How many letters its plan left alone.
-    #[serde(default)]
-    left_alone: u64,
-    /// Since when its letters may have been sent by others, where they may.
-    #[serde(default)]
-    doubtful_since: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for Replay {
@@ -77,94 +54,6 @@ impl std::fmt::Debug for Replay {
             .field("operation", &self.acting.operation)
             .finish_non_exhaustive()
     }
-}
-
-impl Operator {
-    /// Begins what a plan of a replay says.
-    ///
-    /// # Errors
-    /// When the broker is away or does not let this user write to the dead letters.
-    pub async fn replay(&self, mut plan: Plan, pace: Pace) -> Result<Replay, OperatorError> {
-        let parameters = Parameters {
-            request: plan.request.clone(),
-            pace,
-            left_alone: plan.left_alone(),
-            doubtful_since: earlier_claims(&plan),
-        };
-        // Plain data with string keys: writing it cannot fail.
-        let json = serde_json::to_value(&parameters).unwrap_or_default();
-        let began = self.began(&plan, None, json);
-        let began_at = began.at;
-        let register = std::mem::take(&mut plan.register);
-        let acting = Acting::begin(self, register, began).await?;
-        let planned = plan.planned();
-        Ok(Replay::new(
-            acting,
-            plan.letters,
-            planned,
-            parameters,
-            began_at,
-        ))
-    }
-
-    /// Goes on with a replay that was cut off, with the letters that it was begun for.
-    ///
-    /// # Errors
-    /// When it is unknown, no replay, or somebody else's and `take_over` is not set.
-    pub async fn resume(
-        &self,
-        operation: OperationId,
-        take_over: bool,
-    ) -> Result<Resumed, OperatorError> {
-        let register = Register::read(&*self.broker, ReadFrom::First).await?;
-        let known = register.operation(operation);
-        let known = known.ok_or(OperatorError::Unknown(operation))?;
-        if let Some(ended) = &known.ended {
-            return Ok(Resumed::Ended(ended.into()));
-        }
-        let began = known.began.clone();
-        let began = began.ok_or(OperatorError::Unknown(operation))?;
-        if began.verb != Verb::Replay {
-            return Err(OperatorError::NoReplay(operation, began.verb));
-        }
-        if began.by != self.by && !take_over {
-            let by = began.by;
-            return Err(OperatorError::Anothers { operation, by });
-        }
-        let mut parameters: Parameters = serde_json::from_value(began.parameters)
-            .map_err(|error| OperatorError::Parameters(operation, error.to_string()))?;
-        parameters.doubtful_since = parameters
-            .doubtful_since
-            .min(Some(began.at))
-            .or(Some(began.at));
-        let (letters, planned) = if known.claimed >= began.planned {
-            (register.letters_of(operation), began.planned)
-        } else {
-            // Nothing was sent yet.
-            let (request, own) = (parameters.request.clone(), Some(operation));
-            let (broker, register) = (&*self.broker, register.clone());
-            let plan = Plan::again(broker, Verb::Replay, request, began.at, register, own).await?;
-            parameters.left_alone = plan.left_alone();
-            let planned = plan.planned();
-            (plan.letters, planned)
-        };
-        let acting = Acting::follow(self, register, operation).await?;
-        let replay = Replay::new(acting, letters, planned, parameters, began.at);
-        Ok(Resumed::Replay(Box::new(replay)))
-    }
-}
-
-/// Since when letters of a plan may have been sent by the operations that it takes over.
-fn earlier_claims(plan: &Plan) -> Option<Timestamp> {
-    if !plan.request.take_over {
-        return None;
-    }
-    let holders = plan.letters.iter().filter_map(|letter| {
-        let holder = plan.register.holder(&letter.key)?;
-        let began = plan.register.operation(holder)?.began.as_ref();
-        Some(began.map_or(Timestamp::MIN, |began| began.at))
-    });
-    holders.min()
 }
 
 impl Replay {
@@ -189,6 +78,7 @@ impl Replay {
             forgotten: false,
             sent: Vec::new(),
             outcomes: None,
+            canary: Canary::Out,
             began_at,
             tally,
         }
@@ -214,7 +104,7 @@ impl Replay {
         self.tell(watch, Stage::Claiming);
         self.claim().await?;
         let letters = self.sort_out().await?;
-        self.follow_outcomes().await?;
+        self.follow_outcomes(&letters).await?;
         self.send_all(&letters, watch).await?;
         if let Some(outcomes) = &mut self.outcomes {
             outcomes.catch_up()?;
@@ -273,10 +163,11 @@ impl Replay {
         Ok(rest)
     }
 
-    async fn follow_outcomes(&mut self) -> Result<(), OperatorError> {
+    /// Follows what becomes of the messages that were and will be sent.
+    async fn follow_outcomes(&mut self, letters: &[Planned]) -> Result<(), OperatorError> {
         if self.parameters.pace.watches() {
-            let messages = self.letters.iter().map(|letter| again(&letter.key));
-            let messages: HashSet<_> = messages.collect();
+            let letters = letters.iter().map(|letter| &letter.key);
+            let messages: HashSet<_> = self.sent.iter().chain(letters).map(again).collect();
             let broker = self.acting.broker();
             self.outcomes = Some(Outcomes::follow(&**broker, self.began_at, messages).await?);
         }
@@ -319,22 +210,18 @@ impl Replay {
         }
     }
 
-    /// What became of those that went first. Where there are fewer, of all.
-    fn canary(&self) -> Canary {
+    /// What became of those that went first; where there are fewer, of all. Once they passed, that holds.
+    fn canary(&mut self) -> Canary {
         let (Some(canary), Some(outcomes)) = (self.parameters.pace.canary, &self.outcomes) else {
             return Canary::Passed;
         };
-        let mine = usize::try_from(self.planned - self.lost()).unwrap_or(usize::MAX);
-        let first = &self.sent[..canary.min(mine).min(self.sent.len())];
-        let outcome = |key| outcomes.outcome(&again(key));
-        let died = first.iter().filter(|key| outcome(key) == Some(false));
-        let died = died.count() as u64 + self.tally.failed;
-        let all = first.len() == canary.min(mine) && first.iter().all(|key| outcome(key).is_some());
-        match (all, died) {
-            (true, 0) => Canary::Passed,
-            (false, _) if self.tally.failed == 0 => Canary::Out,
-            (_, failed) => Canary::Failed(failed),
+        if self.canary != Canary::Passed {
+            let mine = self.planned - (self.tally.skipped - self.parameters.left_alone);
+            let wanted = canary.min(usize::try_from(mine).unwrap_or(usize::MAX));
+            let outcomes = self.sent.iter().map(|key| outcomes.outcome(&again(key)));
+            self.canary = Canary::judge(outcomes, wanted, self.tally.failed);
         }
+        self.canary
     }
 
     fn must_stop(&self, canary: Canary) -> Option<String> {
@@ -364,6 +251,7 @@ impl Replay {
             let maybe_delivered = letter.head.maybe_delivered || self.forgotten;
             let consent = self.parameters.request.including_unknown;
             let Some((key, envelope)) = envelope(letter, maybe_delivered, consent) else {
+                self.tally.skipped += 1;
                 continue;
             };
             self.clock.went();
@@ -398,10 +286,6 @@ impl Replay {
         self.acting.resolve(&letters, state, None).await?;
         self.sent.extend(letters);
         Ok(())
-    }
-
-    fn lost(&self) -> u64 {
-        self.tally.skipped - self.parameters.left_alone + self.tally.failed
     }
 
     /// What it has come to: what was neither sent nor refused was skipped.
@@ -439,35 +323,4 @@ async fn more(outcomes: &mut Option<Outcomes>) -> Result<(), OperatorError> {
         Some(outcomes) => Ok(outcomes.more().await?),
         None => std::future::pending().await,
     }
-}
-
-/// Names the message that a letter's replay sends.
-fn again(key: &LetterKey) -> LetterKey {
-    match key {
-        LetterKey::Message { id, generation } => LetterKey::Message {
-            id: id.clone(),
-            generation: generation.saturating_add(1),
-        },
-        place @ LetterKey::Place { .. } => place.clone(),
-    }
-}
-
-/// The message as it is sent again, with the bytes that it always had.
-fn envelope(letter: Raw, maybe_delivered: bool, consent: bool) -> Option<(LetterKey, Envelope)> {
-    let message = Message::decode(&letter.body).ok()?;
-    let due = Some(message.due()).filter(|due| *due > Timestamp::now());
-    let id: MessageId = message.id;
-    let envelope = Envelope {
-        account: message.account,
-        id,
-        body: letter.body,
-        headers: Headers {
-            generation: letter.head.generation.saturating_add(1),
-            due,
-            maybe_delivered,
-            consent: consent && maybe_delivered,
-            ..Headers::default()
-        },
-    };
-    Some((letter.key, envelope))
 }
