@@ -11,11 +11,11 @@ use std::{
 use futures::StreamExt;
 use rand::Rng;
 use serde_json::{Value, json};
-use tidings_broker::{DeadRecord, ReadFrom, ReadUntil};
-use tidings_model::{Audit, DeadLetter, LetterState, OperationId, Reason, Verdicted};
+use tidings_broker::{DeadRecord, Options, ReadFrom, ReadUntil, Topology};
+use tidings_model::{Account, Audit, DeadLetter, LetterState, Reason, Verdicted};
 use tidings_sandbox::{Fault, Faults, On as Calls, Operation, Provider};
 use tidings_tests::{
-    Process, eventually,
+    Broker, Flavour, Process, Program, Signal, eventually,
     fleet::{Fleet, On, message, messages},
     on_each_broker, on_rabbitmq_4_3,
 };
@@ -69,6 +69,13 @@ fn refusals() -> Faults {
         .map(refusal)
         .fold(Faults::none(), Faults::fault)
 }
+
+/// As the deployment's broker has them: rights to configure, to write and to read.
+const INSPECTOR: [&str; 3] = [
+    r"^tidings[.]own[.].*$",
+    r"^tidings([.](delay|dead|own[.].*))?$",
+    r"^tidings[.](dead|ledger|fleet|own[.].*)$",
+];
 
 /// Waits until so many letters are open.
 async fn letters(fleet: &Fleet, count: usize) -> Vec<DeadLetter> {
@@ -127,45 +134,38 @@ async fn ended(fleet: &Fleet, generation: u32, count: usize) -> usize {
     outcomes.values().filter(|reason| reason.is_none()).count()
 }
 
-/// How many letters were resolved so far, followed as the stream is written.
-async fn resolved(fleet: &Fleet) -> Arc<Mutex<u64>> {
-    let count = Arc::new(Mutex::new(0));
-    let counted = count.clone();
-    let broker = fleet.broker.clone();
-    let mut entries = broker
-        .dead(ReadFrom::First, ReadUntil::Forever)
-        .await
-        .unwrap();
+/// What the dead stream says so far.
+#[derive(Default)]
+struct Said {
+    /// How many letters were resolved.
+    resolved: u64,
+    /// The operation that each user began last.
+    operations: BTreeMap<String, String>,
+}
+
+/// Follows the dead stream as it is written.
+async fn follow(fleet: &Fleet) -> Arc<Mutex<Said>> {
+    let said = Arc::new(Mutex::new(Said::default()));
+    let told = said.clone();
+    let entries = fleet.broker.dead(ReadFrom::First, ReadUntil::Forever);
+    let mut entries = entries.await.unwrap();
     tokio::spawn(async move {
         while let Some(Ok(entry)) = entries.next().await {
-            if let DeadRecord::Resolution(resolution) = entry.record {
-                *counted.lock().unwrap() += resolution.letters.len() as u64;
+            let mut said = told.lock().unwrap();
+            match entry.record {
+                DeadRecord::Resolution(resolution) => {
+                    said.resolved += resolution.letters.len() as u64;
+                }
+                DeadRecord::Audit(Audit::Began(began)) => {
+                    let (user, _) = began.by.split_once('@').unwrap();
+                    let operation = began.operation.to_string();
+                    said.operations.insert(user.to_owned(), operation);
+                }
+                _ => {}
             }
         }
     });
-    count
-}
-
-/// The operation that somebody began, once the audit knows of it.
-async fn operation_of(fleet: &Fleet, by: &str) -> OperationId {
-    let mut entries = fleet
-        .broker
-        .dead(ReadFrom::First, ReadUntil::Forever)
-        .await
-        .unwrap();
-    let beginning = async {
-        loop {
-            let entry = entries.next().await.unwrap().unwrap();
-            if let DeadRecord::Audit(Audit::Began(began)) = entry.record
-                && began.by.starts_with(by)
-            {
-                return began.operation;
-            }
-        }
-    };
-    tokio::time::timeout(tidings_tests::PATIENCE, beginning)
-        .await
-        .expect("it begins")
+    said
 }
 
 fn start(fleet: &Fleet, by: &str, arguments: &[&str]) -> Process {
@@ -200,39 +200,40 @@ async fn a_replay_killed_twenty_times_sends_each_message_once(on: On) {
     letters(&fleet, ids.len()).await;
     fleet.sandbox.heal().await;
 
-    // Two at once: Ann is killed again and again, Bob gets what she did not claim first.
-    let resolved = resolved(&fleet).await;
-    let replay = ["replay", "--yes", "--json", "--rate", "4000/s"];
-    let mut ann = start(&fleet, "ann", &replay);
-    let bob = start(&fleet, "bob", &replay);
-    let operation = operation_of(&fleet, "ann@").await.to_string();
-    let mut kills = 0;
+    // Two at once, and both are killed again and again.
+    let said = follow(&fleet).await;
+    let replay = |user: &str| {
+        let begun = said.lock().unwrap().operations.get(user).cloned();
+        match begun {
+            Some(operation) => start(&fleet, user, &["replay", "--resume", &operation]),
+            None => start(&fleet, user, &["replay", "--yes", "--rate", "4000/s"]),
+        }
+    };
+    let mut replays: Vec<_> = ["ann", "bob"].map(|user| (user, replay(user))).into();
     for kill in 0..KILLS {
         let random = rand::rng().random_range(0..count / KILLS);
         let until = (kill * count / KILLS + random).saturating_sub(count / KILLS);
-        eventually("the replay comes on", async || {
-            let now = *resolved.lock().unwrap();
-            (now >= until || ann.ended().is_some())
-                .then_some(())
-                .ok_or(now)
+        eventually("the replays come on", async || {
+            let resolved = said.lock().unwrap().resolved;
+            (resolved >= until).then_some(()).ok_or(resolved)
         })
         .await;
-        kills += u64::from(ann.ended().is_none());
-        ann.kill9().await;
-        ann = start(&fleet, "ann", &["replay", "--resume", &operation, "--json"]);
+        let (through, at_work): (Vec<_>, Vec<_>) = replays
+            .into_iter()
+            .partition(|(_, replay)| replay.ended().is_some());
+        for (_, replay) in through {
+            assert!(replay.exit().await.success(), "{}", replay.log());
+        }
+        assert!(!at_work.is_empty(), "kill {kill} meets a replay at work");
+        replays = Vec::new();
+        for (user, killed) in at_work {
+            killed.kill9().await;
+            replays.push((user, replay(user)));
+        }
     }
-    assert!(ann.exit().await.success(), "{}", ann.log());
-    assert!(bob.exit().await.success(), "{}", bob.log());
-    let replayed = |process: &Process| {
-        let last = json_lines(&process.log()).pop().unwrap();
-        last["replayed"].as_u64().unwrap()
-    };
-    let (anns, bobs) = (replayed(&ann), replayed(&bob));
-    assert_eq!(anns + bobs, count, "{anns} of Ann, {bobs} of Bob");
-    assert!(
-        bobs == count || kills > KILLS / 2,
-        "{kills} kills met a replay at work"
-    );
+    for (_, replay) in &replays {
+        assert!(replay.exit().await.success(), "{}", replay.log());
+    }
 
     assert_eq!(ended(&fleet, 1, ids.len()).await, ids.len());
     let book = fleet.sandbox.book().await;
@@ -379,6 +380,100 @@ async fn a_message_that_dies_again_is_replayed_again(on: On) {
     let output = dlq(&fleet, &["replay", id, "--yes"]).await;
     assert_eq!(output.status.code(), Some(1), "it is delivered: {output:?}");
     assert!(worker.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_replay_says_how_it_goes_on() {
+    let fleet = Fleet::on(On::Embedded)
+        .account("raven.ops", QUICK)
+        .faults(refusals())
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    let ids = fleet.send(&messages("raven.ops", "m", 40)).await;
+    fleet.ended(&ids).await;
+    letters(&fleet, 40).await;
+    fleet.sandbox.heal().await;
+    let said = follow(&fleet).await;
+    let resolved = || said.lock().unwrap().resolved;
+    let replay = start(&fleet, "ann", &["replay", "--yes", "--rate", "2/s"]);
+    eventually("it has begun to send", async || {
+        (resolved() > 0).then_some(()).ok_or("nothing is resolved")
+    })
+    .await;
+    replay.signal(Signal::INT);
+    assert_eq!(replay.exit().await.code(), Some(1));
+    let line = replay.line("replay --resume").await;
+    let (_, rest) = line.split_once("--resume ").unwrap();
+    let (operation, _) = rest.split_once('`').unwrap();
+    assert!(resolved() < 40);
+
+    // As it was begun: at its slow rate. It is discarded in place of being waited for.
+    let resumed = start(&fleet, "ann", &["replay", "--resume", operation]);
+    let so_far = resolved();
+    eventually("it goes on", async || {
+        (resolved() > so_far).then_some(()).ok_or(so_far)
+    })
+    .await;
+    resumed.kill9().await;
+    let taken = ["discard", "--yes", "--take-over", "--why", "it is too late"];
+    well(&fleet, &taken).await;
+    assert!(fleet.letters().await.is_empty());
+    assert!(worker.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inspector_needs_no_more_than_its_rights() {
+    let vhost = Broker::shared(Flavour::Debian).await.vhost();
+    let url = vhost.url().parse().unwrap();
+    let operator = tidings_broker::connect(&url, Options::new("operator".into()));
+    let operator = operator.await.unwrap();
+    let account: Account = "raven.ops".parse().unwrap();
+    let topology = Topology::of([account.clone()]);
+    operator.apply(&topology).await.unwrap();
+    let letters = ["a", "b", "c"].map(|id| {
+        let mut body = message("raven.ops", id);
+        body["enqueued_at"] = json!("2026-01-01T00:00:00Z");
+        let head = json!({
+            "id": id, "account": "raven.ops", "reason": "rejected", "attempts": [],
+            "dead_at": "2026-01-01T00:00:00Z", "generation": 0, "maybe_delivered": false,
+        });
+        DeadRecord::Letter {
+            head: serde_json::from_value(head).unwrap(),
+            body: body.to_string().into(),
+        }
+    });
+    operator.record(letters.into()).await.unwrap();
+
+    let [configure, write, read] = INSPECTOR;
+    let inspector = vhost.user(configure, write, read);
+    for arguments in [
+        &["list"][..],
+        &["discard", "a", "--why", "no"],
+        &["restore", "a"],
+        &["renew", "a"],
+        &[
+            "replay",
+            "a",
+            "--yes",
+            "--canary",
+            "0",
+            "--stop-after-failures",
+            "1",
+        ],
+        &["edit", "b", "--set", "/payload/message=x"],
+        &["edit", "c", "--set", "/delay=1h"],
+        &["show", "a"],
+        &["audit"],
+    ] {
+        let output = Program::new("tidings-dlq")
+            .args(arguments)
+            .args(["--broker", &inspector])
+            .run("")
+            .await;
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+    assert_eq!(operator.depth(&account).await.unwrap().ready, 2);
 }
 
 async fn letters_are_mended_discarded_restored_and_renewed(on: On) {

@@ -60,6 +60,10 @@ pub struct Planned {
     pub key: LetterKey,
     /// Where it stands.
     pub position: Position,
+}
+
+/// What is counted of a letter that is acted on.
+struct Facts {
     account: Option<Account>,
     reason: Reason,
     maybe_delivered: bool,
@@ -96,15 +100,27 @@ impl fmt::Display for Request {
 }
 
 impl Plan {
-    /// Reads the stream, as far as `request.upto` where that says so, and plans.
+    /// Reads the stream, as far as it was written, and plans.
     pub(crate) async fn make(
         broker: &dyn Broker,
         verb: Verb,
         mut request: Request,
         now: Timestamp,
     ) -> Result<Self, BrokerError> {
-        let register = read_up_to(broker, &request).await?;
+        let register = Register::read(broker, begin(&request.filter)).await?;
         request.upto = register.position().map(|position| position.0);
+        Self::again(broker, verb, request, now, register, None).await
+    }
+
+    /// Plans again, among the letters that were there the first time; those that `own` has claimed already are its own.
+    pub(crate) async fn again(
+        broker: &dyn Broker,
+        verb: Verb,
+        request: Request,
+        now: Timestamp,
+        register: Register,
+        own: Option<OperationId>,
+    ) -> Result<Self, BrokerError> {
         let mut told = Told::default();
         let mut chosen = Shortlist::new(request.sort.unwrap_or(Order::Oldest), request.limit);
         let mut skipped = BTreeMap::new();
@@ -113,7 +129,7 @@ impl Plan {
         let mut entries = broker.dead(begin(&request.filter), ReadUntil::Now).await?;
         while let Some(entry) = entries.next().await {
             let entry = entry?;
-            if Some(entry.position) > register.position() || Some(taken) == most {
+            if Some(entry.position.0) > request.upto || Some(taken) == most {
                 break;
             }
             let DeadRecord::Letter { head, body } = entry.record else {
@@ -128,26 +144,26 @@ impl Plan {
             if !old_enough || !request.filter.includes(&letter.letter, &letter.body) {
                 continue;
             }
-            match judge(verb, &letter, &request, &register, now) {
+            match judge(verb, &letter, &request, &register, own, now) {
                 Some(skip) => *skipped.entry(skip).or_default() += 1,
                 None => {
                     taken += 1;
-                    chosen.push(&letter.letter, Planned::from(&letter));
+                    chosen.push(
+                        &letter.letter,
+                        (Planned::from(&letter), Facts::from(&letter)),
+                    );
                 }
             }
         }
-        let mut letters = chosen.finish();
-        letters.sort_by_key(|letter| letter.position);
+        let (mut letters, facts): (Vec<_>, Vec<_>) = chosen.finish().into_iter().unzip();
+        letters.sort_by_key(|letter: &Planned| letter.position);
         Ok(Self {
             verb,
             request,
-            accounts: counted(&letters, |letter| letter.account.clone()),
-            reasons: counted(&letters, |letter| letter.reason),
-            maybe_delivered: letters
-                .iter()
-                .map(|one| u64::from(one.maybe_delivered))
-                .sum(),
             letters,
+            accounts: counted(&facts, |facts| facts.account.clone()),
+            reasons: counted(&facts, |facts| facts.reason),
+            maybe_delivered: facts.iter().filter(|facts| facts.maybe_delivered).count() as u64,
             skipped,
             register,
         })
@@ -186,25 +202,12 @@ impl Plan {
     }
 }
 
-fn counted<K: Ord>(letters: &[Planned], key: impl Fn(&Planned) -> K) -> BTreeMap<K, u64> {
+fn counted<K: Ord>(letters: &[Facts], key: impl Fn(&Facts) -> K) -> BTreeMap<K, u64> {
     let mut counts = BTreeMap::new();
-    for letter in letters {
-        *counts.entry(key(letter)).or_default() += 1;
+    for facts in letters {
+        *counts.entry(key(facts)).or_default() += 1;
     }
     counts
-}
-
-async fn read_up_to(broker: &dyn Broker, request: &Request) -> Result<Register, BrokerError> {
-    let mut register = Register::default();
-    let mut entries = broker.dead(begin(&request.filter), ReadUntil::Now).await?;
-    while let Some(entry) = entries.next().await {
-        let entry = entry?;
-        if request.upto.is_some_and(|upto| entry.position.0 > upto) {
-            break;
-        }
-        register.take_in(&entry);
-    }
-    Ok(register)
 }
 
 /// Why a letter is left alone, if it is.
@@ -213,6 +216,7 @@ fn judge(
     letter: &Letter,
     request: &Request,
     register: &Register,
+    own: Option<OperationId>,
     now: Timestamp,
 ) -> Option<Skip> {
     let (key, content) = (&letter.key, &letter.letter);
@@ -223,7 +227,8 @@ fn judge(
     if !fits {
         return Some(Skip::State(content.state));
     }
-    if let Some(holder) = register.holder(key).filter(|_| !request.take_over) {
+    let holder = register.holder(key).filter(|_| !request.take_over);
+    if let Some(holder) = holder.filter(|holder| Some(*holder) != own) {
         return Some(Skip::Claimed(holder));
     }
     match verb {
@@ -268,6 +273,13 @@ impl From<&Letter> for Planned {
         Self {
             key: letter.key.clone(),
             position: letter.position,
+        }
+    }
+}
+
+impl From<&Letter> for Facts {
+    fn from(letter: &Letter) -> Self {
+        Self {
             account: letter.letter.message.account().cloned(),
             reason: letter.letter.reason,
             maybe_delivered: letter.letter.maybe_delivered,

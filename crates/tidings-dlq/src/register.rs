@@ -8,6 +8,8 @@ use tidings_model::{
     Resolution, Verb,
 };
 
+use crate::Planned;
+
 /// What the dead stream says of letters and operations, as far as it was read. Taken in entry by entry, in the
 /// stream's order; an entry that was taken in already changes nothing.
 #[derive(Debug, Clone, Default)]
@@ -112,6 +114,26 @@ impl Register {
     pub fn letters(&self) -> impl Iterator<Item = (&LetterKey, &Standing)> {
         let kept = |(_, standing): &(_, &Standing)| standing.position.is_some();
         self.letters.iter().filter(kept)
+    }
+
+    /// The letters that an operation holds or has resolved, in the stream's order.
+    #[must_use]
+    pub fn letters_of(&self, operation: OperationId) -> Vec<Planned> {
+        let its = |standing: &Standing| {
+            let operation = Some(operation);
+            standing.claimed_by == operation || standing.resolved_by == operation
+        };
+        let letters = self.letters.iter().filter(|(_, standing)| its(standing));
+        let mut letters: Vec<Planned> = letters
+            .filter_map(|(key, standing)| {
+                Some(Planned {
+                    key: key.clone(),
+                    position: standing.position?,
+                })
+            })
+            .collect();
+        letters.sort_by_key(|letter| letter.position);
+        letters
     }
 
     /// One operation.

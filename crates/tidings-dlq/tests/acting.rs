@@ -19,7 +19,7 @@ use tidings_dlq::{
 };
 use tidings_model::{
     Account, Audit, Began, Claim, Headers, LetterHead, LetterKey, LetterState, OperationId, Reason,
-    Verb,
+    Record, Tenure, Verb,
 };
 
 struct World {
@@ -147,18 +147,27 @@ impl World {
     }
 }
 
-/// An operation of somebody who was cut off when he had claimed this.
+/// A replay of somebody who was cut off when he had claimed this.
 fn cut_off(by: &str, id: &str) -> (OperationId, Vec<DeadRecord>) {
+    cut_off_at(
+        Verb::Replay,
+        by,
+        id,
+        json!({"request": {"upto": 1}, "pace": {}}),
+    )
+}
+
+fn cut_off_at(verb: Verb, by: &str, id: &str, parameters: Value) -> (OperationId, Vec<DeadRecord>) {
     let operation = "01938c2e-7b2a-7000-8000-000000000001".parse().unwrap();
     let began = Began {
         operation,
-        verb: Verb::Replay,
+        verb,
         by: by.into(),
         at: Timestamp::now(),
         which: "all".into(),
         planned: 1,
         why: None,
-        parameters: json!({"request": {"upto": 1}, "pace": {}}),
+        parameters,
     };
     let claim = Claim {
         operation,
@@ -289,6 +298,28 @@ async fn what_was_cut_off_goes_on_with_what_it_was_begun_for() {
     ));
 }
 
+/// A message that was sent before the ledger's beginning may have been delivered, and nothing says so.
+#[tokio::test]
+async fn what_the_ledger_has_forgotten_may_have_been_delivered() {
+    let (operation, records) = cut_off("ann@host", "a");
+    let world = World::with([plain("a")].into_iter().chain(records)).await;
+    let tenure = Tenure {
+        account: account(),
+        worker: "w".into(),
+        number: 1,
+    };
+    let at = Timestamp::now();
+    let opened = Record::Opened { tenure, at };
+    world.broker.append(vec![opened]).await.unwrap();
+    let ann = world.operator("ann@host");
+    let Resumed::Replay(replay) = ann.resume(operation, false).await.unwrap() else {
+        panic!("it has not ended");
+    };
+    assert_eq!(replay.run(&Watch::default()).await.unwrap().done, 1);
+    let headers = world.queued().await.remove(0).1;
+    assert!(headers.maybe_delivered && !headers.consent, "{headers:?}");
+}
+
 #[tokio::test]
 async fn an_interrupted_replay_can_be_resumed() {
     let world = World::with((0..300).map(|number| plain(&format!("m-{number}")))).await;
@@ -401,4 +432,18 @@ async fn an_edit_is_a_new_message_in_the_editor_or_by_setting_a_field() {
     let queued = world.queued().await;
     assert_eq!((queued.len(), queued[0].0.as_str()), (2, new_id));
     assert_eq!(queued[0].1, Headers::default());
+}
+
+#[tokio::test]
+async fn an_edit_that_was_cut_off_is_taken_over_with_its_new_message() {
+    let parameters = json!({"new_id": "n-1"});
+    let (_, records) = cut_off_at(Verb::Edit, "bob@host", "a", parameters);
+    let world = World::with([plain("a")].into_iter().chain(records)).await;
+    let edit = ["edit", "a", "--set", "/payload/message=x"];
+    let said = world.run(&edit);
+    assert_eq!(said.status, 1);
+    assert!(said.words.contains("--take-over"), "{}", said.words);
+    let said = world.run(&[&edit[..], &["--take-over"]].concat());
+    assert_eq!(said.json[0]["id"], "n-1", "{}", said.words);
+    assert_eq!(world.queued().await.len(), 1);
 }

@@ -36,6 +36,25 @@ fn key(decision: &Decision) -> LetterKey {
     }
 }
 
+/// Whether the ledger still tells what was decided then. Before a letter could be acted on its death was decided: a
+/// ledger that begins later has forgotten something.
+pub(super) async fn reaches_back(broker: &dyn Broker, at: Timestamp) -> Result<bool, BrokerError> {
+    let mut entries = broker.ledger(ReadFrom::First, ReadUntil::Now).await?;
+    while let Some(entry) = entries.next().await {
+        if let Some(record) = entry?.records().next() {
+            return Ok(written_at(&record) <= at);
+        }
+    }
+    Ok(true)
+}
+
+fn written_at(record: &Record) -> Timestamp {
+    match record {
+        Record::Decided(decision) => decision.at(),
+        Record::Opened { at, .. } | Record::Note { at, .. } | Record::Paused { at, .. } => *at,
+    }
+}
+
 /// Those of these messages of which anything was decided since then: they were sent.
 pub(super) async fn decided(
     broker: &dyn Broker,

@@ -1,18 +1,27 @@
+mod begin;
+mod canary;
+mod message;
+
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use tidings_broker::{Envelope, PublishError, ReadFrom};
-use tidings_model::{Headers, LetterKey, LetterState, Message, MessageId, OperationId, Verb};
+use tidings_broker::PublishError;
+use tidings_model::{LetterKey, LetterState, OperationId, Verb};
 
+pub use self::begin::Resumed;
+use self::{
+    begin::Parameters,
+    canary::Canary,
+    message::{again, envelope},
+};
 use super::{
-    Operator, OperatorError, Pace, Stage, Tally, Watch,
+    OperatorError, Stage, Tally, Watch,
     acting::Acting,
-    ledger::{Outcomes, decided},
+    ledger::{Outcomes, decided, reaches_back},
     pace::Clock,
 };
 use crate::{
-    Plan, Planned, Register, Request,
+    Planned,
     letter::{Raw, bodies},
 };
 
@@ -23,43 +32,20 @@ use crate::{
 /// the same generation and turn, and a worker's memory swallows one of the two.
 pub struct Replay {
     acting: Acting,
-    plan: Plan,
-    pace: Pace,
+    /// The letters that it is for; of one that is resumed, those that it got.
+    letters: Vec<Planned>,
+    parameters: Parameters,
+    /// How many it was begun for.
+    planned: u64,
     clock: Clock,
-    /// Since when its letters may have been sent, where they may.
-    doubtful_since: Option<Timestamp>,
+    /// The ledger no longer tells which of them were sent: all may have been delivered.
+    forgotten: bool,
     /// The letters whose messages were sent, in the order of sending.
     sent: Vec<LetterKey>,
     outcomes: Option<Outcomes>,
+    canary: Canary,
     began_at: Timestamp,
     tally: Tally,
-}
-
-/// What became of those that went first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Canary {
-    /// They are not all sent, or have not all ended.
-    Out,
-    /// All were delivered.
-    Passed,
-    /// So many were not.
-    Failed(u64),
-}
-
-/// What resuming an operation leads to.
-#[derive(Debug)]
-pub enum Resumed {
-    /// It goes on.
-    Replay(Box<Replay>),
-    /// It had ended, and this is what it came to.
-    Ended(Tally),
-}
-
-/// What the audit keeps of a replay, so that it can be resumed.
-#[derive(Debug, Serialize, Deserialize)]
-struct Parameters {
-    request: Request,
-    pace: Pace,
 }
 
 impl std::fmt::Debug for Replay {
@@ -70,93 +56,29 @@ impl std::fmt::Debug for Replay {
     }
 }
 
-impl Operator {
-    /// Begins what a plan of a replay says.
-    ///
-    /// # Errors
-    /// When the broker is away or does not let this user write to the dead letters.
-    pub async fn replay(&self, mut plan: Plan, pace: Pace) -> Result<Replay, OperatorError> {
-        let parameters = Parameters {
-            request: plan.request.clone(),
-            pace,
-        };
-        // Plain data with string keys: writing it cannot fail.
-        let parameters = serde_json::to_value(parameters).unwrap_or_default();
-        let began = self.began(&plan, None, parameters);
-        let began_at = began.at;
-        let doubtful_since = earlier_claims(&plan);
-        let register = std::mem::take(&mut plan.register);
-        let acting = Acting::begin(self, register, began).await?;
-        Ok(Replay::new(acting, plan, pace, began_at, doubtful_since))
-    }
-
-    /// Goes on with a replay that was cut off, with the letters that it was begun for.
-    ///
-    /// # Errors
-    /// When it is unknown, no replay, or somebody else's and `take_over` is not set.
-    pub async fn resume(
-        &self,
-        operation: OperationId,
-        take_over: bool,
-    ) -> Result<Resumed, OperatorError> {
-        let register = Register::read(&*self.broker, ReadFrom::First).await?;
-        let known = register.operation(operation);
-        let known = known.ok_or(OperatorError::Unknown(operation))?;
-        if let Some(ended) = &known.ended {
-            return Ok(Resumed::Ended(ended.into()));
-        }
-        let began = known.began.clone();
-        let began = began.ok_or(OperatorError::Unknown(operation))?;
-        if began.verb != Verb::Replay {
-            return Err(OperatorError::NoReplay(operation, began.verb));
-        }
-        if began.by != self.by && !take_over {
-            let by = began.by;
-            return Err(OperatorError::Anothers { operation, by });
-        }
-        let Parameters { request, pace } = serde_json::from_value(began.parameters)
-            .map_err(|error| OperatorError::Parameters(operation, error.to_string()))?;
-        let plan = Plan::make(&*self.broker, Verb::Replay, request, began.at).await?;
-        let doubtful_since = earlier_claims(&plan).unwrap_or(began.at).min(began.at);
-        let acting = Acting::follow(self, register, operation).await?;
-        let replay = Replay::new(acting, plan, pace, began.at, Some(doubtful_since));
-        Ok(Resumed::Replay(Box::new(replay)))
-    }
-}
-
-/// Since when letters of a plan may have been sent by the operations that it takes over.
-fn earlier_claims(plan: &Plan) -> Option<Timestamp> {
-    if !plan.request.take_over {
-        return None;
-    }
-    let holders = plan.letters.iter().filter_map(|letter| {
-        let holder = plan.register.holder(&letter.key)?;
-        let began = plan.register.operation(holder)?.began.as_ref();
-        Some(began.map_or(Timestamp::MIN, |began| began.at))
-    });
-    holders.min()
-}
-
 impl Replay {
     fn new(
         acting: Acting,
-        plan: Plan,
-        pace: Pace,
+        letters: Vec<Planned>,
+        planned: u64,
+        parameters: Parameters,
         began_at: Timestamp,
-        doubtful_since: Option<Timestamp>,
     ) -> Self {
+        let lost = planned.saturating_sub(letters.len() as u64);
         let tally = Tally {
-            skipped: plan.left_alone(),
+            skipped: parameters.left_alone + lost,
             ..Tally::default()
         };
         Self {
             acting,
-            plan,
-            pace,
-            clock: Clock::new(pace.rate),
-            doubtful_since,
+            letters,
+            clock: Clock::new(parameters.pace.rate),
+            parameters,
+            planned,
+            forgotten: false,
             sent: Vec::new(),
             outcomes: None,
+            canary: Canary::Out,
             began_at,
             tally,
         }
@@ -171,7 +93,7 @@ impl Replay {
     /// How many letters it was begun for.
     #[must_use]
     pub fn planned(&self) -> u64 {
-        self.plan.planned()
+        self.planned
     }
 
     /// Sends the messages.
@@ -182,7 +104,7 @@ impl Replay {
         self.tell(watch, Stage::Claiming);
         self.claim().await?;
         let letters = self.sort_out().await?;
-        self.follow_outcomes().await?;
+        self.follow_outcomes(&letters).await?;
         self.send_all(&letters, watch).await?;
         if let Some(outcomes) = &mut self.outcomes {
             outcomes.catch_up()?;
@@ -197,19 +119,23 @@ impl Replay {
 
     /// Claims what is not claimed yet. Nothing is sent before all claims are seen.
     async fn claim(&mut self) -> Result<(), OperatorError> {
-        let operation = self.acting.register.operation(self.acting.operation);
-        let claimed = operation.map_or(0, |operation| operation.claimed);
-        if claimed < self.plan.planned() {
-            let take_over = self.plan.request.take_over;
-            self.acting.claim(&self.plan.letters, take_over).await?;
-        }
-        Ok(())
+        let (operation, register) = (self.acting.operation, &self.acting.register);
+        let mine = |key| {
+            let resolved_by = register
+                .standing(key)
+                .and_then(|standing| standing.resolved_by);
+            register.holder(key) == Some(operation) || resolved_by == Some(operation)
+        };
+        let others = self.letters.iter().filter(|letter| !mine(&letter.key));
+        let others: Vec<Planned> = others.cloned().collect();
+        let take_over = self.parameters.request.take_over;
+        Ok(self.acting.claim(&others, take_over).await?)
     }
 
     /// The letters whose messages are to be sent: this operation's own, and not sent already.
     async fn sort_out(&mut self) -> Result<Vec<Planned>, OperatorError> {
         let mut held = Vec::new();
-        for letter in &self.plan.letters {
+        for letter in &self.letters {
             let standing = self.acting.register.standing(&letter.key);
             let done = standing.is_some_and(|standing| {
                 standing.resolved_by == Some(self.acting.operation)
@@ -223,9 +149,10 @@ impl Replay {
                 self.acting.lose(&letter.key, &mut self.tally);
             }
         }
-        let Some(since) = self.doubtful_since else {
+        let Some(since) = self.parameters.doubtful_since else {
             return Ok(held);
         };
+        self.forgotten = !reaches_back(&**self.acting.broker(), since).await?;
         let doubtful = held.iter().map(|letter| again(&letter.key)).collect();
         let found = decided(&**self.acting.broker(), since, &doubtful).await?;
         let (sent, rest): (Vec<_>, Vec<_>) = held
@@ -236,10 +163,11 @@ impl Replay {
         Ok(rest)
     }
 
-    async fn follow_outcomes(&mut self) -> Result<(), OperatorError> {
-        if self.pace.watches() {
-            let messages = self.plan.letters.iter().map(|letter| again(&letter.key));
-            let messages: HashSet<_> = messages.collect();
+    /// Follows what becomes of the messages that were and will be sent.
+    async fn follow_outcomes(&mut self, letters: &[Planned]) -> Result<(), OperatorError> {
+        if self.parameters.pace.watches() {
+            let letters = letters.iter().map(|letter| &letter.key);
+            let messages: HashSet<_> = self.sent.iter().chain(letters).map(again).collect();
             let broker = self.acting.broker();
             self.outcomes = Some(Outcomes::follow(&**broker, self.began_at, messages).await?);
         }
@@ -260,7 +188,7 @@ impl Replay {
             }
             let ended = self.outcomes.as_ref().map_or(0, Outcomes::ended);
             let passed = canary == Canary::Passed;
-            let room = self.pace.room(self.sent.len(), ended, passed);
+            let room = self.parameters.pace.room(self.sent.len(), ended, passed);
             let wait = room == 0 || rest.is_empty();
             self.tell(watch, if wait { Stage::Waiting } else { Stage::Acting });
             tokio::select! {
@@ -282,22 +210,18 @@ impl Replay {
         }
     }
 
-    /// What became of those that went first. Where there are fewer, of all.
-    fn canary(&self) -> Canary {
-        let (Some(canary), Some(outcomes)) = (self.pace.canary, &self.outcomes) else {
+    /// What became of those that went first; where there are fewer, of all. Once they passed, that holds.
+    fn canary(&mut self) -> Canary {
+        let (Some(canary), Some(outcomes)) = (self.parameters.pace.canary, &self.outcomes) else {
             return Canary::Passed;
         };
-        let mine = usize::try_from(self.plan.planned() - self.lost()).unwrap_or(usize::MAX);
-        let first = &self.sent[..canary.min(mine).min(self.sent.len())];
-        let outcome = |key| outcomes.outcome(&again(key));
-        let died = first.iter().filter(|key| outcome(key) == Some(false));
-        let died = died.count() as u64 + self.tally.failed;
-        let all = first.len() == canary.min(mine) && first.iter().all(|key| outcome(key).is_some());
-        match (all, died) {
-            (true, 0) => Canary::Passed,
-            (false, _) if self.tally.failed == 0 => Canary::Out,
-            (_, failed) => Canary::Failed(failed),
+        if self.canary != Canary::Passed {
+            let mine = self.planned - (self.tally.skipped - self.parameters.left_alone);
+            let wanted = canary.min(usize::try_from(mine).unwrap_or(usize::MAX));
+            let outcomes = self.sent.iter().map(|key| outcomes.outcome(&again(key)));
+            self.canary = Canary::judge(outcomes, wanted, self.tally.failed);
         }
+        self.canary
     }
 
     fn must_stop(&self, canary: Canary) -> Option<String> {
@@ -306,7 +230,8 @@ impl Replay {
         }
         let died = self.outcomes.as_ref().map_or(0, Outcomes::died) as u64;
         let failed = died + self.tally.failed;
-        self.pace
+        self.parameters
+            .pace
             .stop_after_failures
             .filter(|most| failed >= *most)
             .map(|_| format!("{failed} failed"))
@@ -323,8 +248,10 @@ impl Replay {
                 continue;
             }
             self.clock.tick().await;
-            let Some((key, envelope)) = envelope(letter, self.plan.request.including_unknown)
-            else {
+            let maybe_delivered = letter.head.maybe_delivered || self.forgotten;
+            let consent = self.parameters.request.including_unknown;
+            let Some((key, envelope)) = envelope(letter, maybe_delivered, consent) else {
+                self.tally.skipped += 1;
                 continue;
             };
             self.clock.went();
@@ -361,16 +288,12 @@ impl Replay {
         Ok(())
     }
 
-    fn lost(&self) -> u64 {
-        self.tally.skipped - self.plan.left_alone() + self.tally.failed
-    }
-
     /// What it has come to: what was neither sent nor refused was skipped.
     fn total(&self) -> Tally {
         let died = self.outcomes.as_ref().map_or(0, Outcomes::died) as u64;
         let failed = self.tally.failed + died;
         let done = (self.sent.len() as u64).saturating_sub(died);
-        let all = self.plan.planned() + self.plan.left_alone();
+        let all = self.planned + self.parameters.left_alone;
         let mut tally = Tally {
             done,
             failed,
@@ -388,9 +311,9 @@ impl Replay {
         let total = self.total();
         watch.progress.send_modify(|progress| {
             progress.stage = stage;
-            progress.planned = self.plan.planned();
+            progress.planned = self.planned;
             (progress.done, progress.failed) = (total.done, total.failed);
-            progress.skipped = self.tally.skipped - self.plan.left_alone();
+            progress.skipped = self.tally.skipped - self.parameters.left_alone;
         });
     }
 }
@@ -400,35 +323,4 @@ async fn more(outcomes: &mut Option<Outcomes>) -> Result<(), OperatorError> {
         Some(outcomes) => Ok(outcomes.more().await?),
         None => std::future::pending().await,
     }
-}
-
-/// Names the message that a letter's replay sends.
-fn again(key: &LetterKey) -> LetterKey {
-    match key {
-        LetterKey::Message { id, generation } => LetterKey::Message {
-            id: id.clone(),
-            generation: generation.saturating_add(1),
-        },
-        place @ LetterKey::Place { .. } => place.clone(),
-    }
-}
-
-/// The message as it is sent again, with the bytes that it always had.
-fn envelope(letter: Raw, consent: bool) -> Option<(LetterKey, Envelope)> {
-    let message = Message::decode(&letter.body).ok()?;
-    let due = Some(message.due()).filter(|due| *due > Timestamp::now());
-    let id: MessageId = message.id;
-    let envelope = Envelope {
-        account: message.account,
-        id,
-        body: letter.body,
-        headers: Headers {
-            generation: letter.head.generation.saturating_add(1),
-            due,
-            maybe_delivered: letter.head.maybe_delivered,
-            consent: consent && letter.head.maybe_delivered,
-            ..Headers::default()
-        },
-    };
-    Some((letter.key, envelope))
 }
