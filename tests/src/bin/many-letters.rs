@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use serde_json::json;
 use tempfile::TempDir;
-use tidings_broker::{Broker, DeadRecord, Options, Topology};
+use tidings_broker::{DeadRecord, Options, Topology};
 use tidings_model::{Account, Attempt, LetterHead, Reason, Verdict};
 
 const ACCOUNTS: [&str; 4] = ["groupme.ops", "groupme.shop", "groupme.desk", "groupme.crm"];

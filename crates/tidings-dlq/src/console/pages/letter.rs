@@ -54,7 +54,7 @@ pub(in crate::console) async fn letter(
         h1 { (key) }
         p.lead { (state(letter.letter.state))
             @if letter.letter.maybe_delivered { " " span.badge.maybe { "maybe delivered" } }
-            " dead since " (ago(letter.letter.dead_at, now))
+            " died " (ago(letter.letter.dead_at, now))
         }
         @if let Some(done) = &done { (what_was_done(done, letter.letter.state, now)) }
         @if let Some(again) = &again {

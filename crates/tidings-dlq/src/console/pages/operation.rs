@@ -22,7 +22,7 @@ pub(in crate::console) async fn operation(
     State(desk): State<Desk>,
     Path(operation): Path<OperationId>,
 ) -> Result<Html<String>, Failure> {
-    let (progress, over) = shown(&desk, operation).await?;
+    let progress = shown(&desk, operation).await?;
     let known = desk
         .look(|seen| seen.register.operation(operation).cloned())
         .await;
@@ -46,8 +46,7 @@ pub(in crate::console) async fn operation(
             } }
         }
         h2 { "Progress" }
-        div.sheet.padded id="progress" data-from=(from) aria-live="polite" { (progress) }
-        @if running.is_some() && !over { (stop(&desk, operation)) }
+        div.sheet.padded id="progress" data-from=(from) { (progress) }
     };
     Ok(page(&desk, Place::Audit, title, &content))
 }
@@ -57,16 +56,15 @@ pub(in crate::console) async fn progress(
     State(desk): State<Desk>,
     Path(operation): Path<OperationId>,
 ) -> Result<Html<String>, Failure> {
-    let (progress, _) = shown(&desk, operation).await?;
-    Ok(Html(progress.into_string()))
+    Ok(Html(shown(&desk, operation).await?.into_string()))
 }
 
-/// How far it has come, and whether that is the end of it.
-async fn shown(desk: &Desk, operation: OperationId) -> Result<(Markup, bool), Failure> {
+/// How far it has come.
+async fn shown(desk: &Desk, operation: OperationId) -> Result<Markup, Failure> {
     if let Some(running) = desk.running(operation) {
         return Ok(match running.over() {
-            Some(over) => (ended(operation, running.verb, over.as_ref()), true),
-            None => (under_way(&running), false),
+            Some(over) => ended(operation, running.verb, over.as_ref()),
+            None => html! { (under_way(&running)) (stop(desk, operation)) },
         });
     }
     let known = desk
@@ -78,7 +76,7 @@ async fn shown(desk: &Desk, operation: OperationId) -> Result<(Markup, bool), Fa
             "That operation is unknown, or no longer kept.",
         )
     })?;
-    Ok((elsewhere(operation, &known), true))
+    Ok(elsewhere(operation, &known))
 }
 
 fn under_way(running: &Running) -> Markup {
@@ -118,7 +116,7 @@ fn ended(operation: OperationId, verb: Verb, over: Result<&Tally, &String>) -> M
     };
     let planned = tally_.done + tally_.failed + tally_.skipped;
     html! {
-        p data-over {
+        p data-over role="status" {
             @if tally_.interrupted { span.badge.stopped { "stopped" } " It can go on where it was." }
             @else if let Some(why) = &tally_.stopped { span.badge.stopped { "stopped" } " " (words(why)) }
             @else if tally_.failed > 0 { span.badge.failed { "some failed" } }

@@ -82,7 +82,7 @@ fn table(groups: &[Group], now: Timestamp) -> Markup {
             tbody {
                 @for group in groups.iter().take(SHOWN) {
                     tr {
-                        td.n {
+                        td.n.count {
                             a.row.many href=(href(group)) aria-label=(label(group)) { (number(group.count)) }
                             @if group.maybe_delivered > 0 {
                                 span.sub { (number(group.maybe_delivered)) " maybe delivered" }

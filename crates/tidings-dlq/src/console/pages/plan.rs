@@ -120,9 +120,9 @@ fn form(desk: &Desk, plan: &Plan) -> Markup {
             input type="hidden" name="request" value=(request);
             @match plan.verb {
                 Verb::Replay => div.filters {
-                    label { "Canary: so many first, and the rest once they were delivered"
+                    label title="The rest follows once these were delivered." { "Canary: so many go first"
                         input name="canary" type="number" min="1" value=[(plan.planned() > 10).then_some("5")]; }
-                    label { "Rate" input name="rate" placeholder="20/s; the lanes have limits of their own"; }
+                    label { "Rate" input name="rate" placeholder="20/s" title="The lanes have limits of their own."; }
                     label { "Stop after so many failures" input name="stop-after-failures" type="number" min="1" value="10"; }
                 },
                 Verb::Discard => label { "Why (for the audit)" input name="why" required maxlength="500"; },
