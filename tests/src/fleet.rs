@@ -18,6 +18,7 @@
 
 mod book;
 mod configuration;
+mod dead;
 mod ledger;
 mod message;
 mod place;
@@ -27,6 +28,7 @@ mod worker;
 
 pub use book::Book;
 pub use configuration::Configuration;
+pub use dead::refusals;
 pub use ledger::Ledger;
 pub use message::{message, messages, to};
 pub use place::On;

@@ -19,7 +19,7 @@ use tidings_dlq::{
 };
 use tidings_model::{
     Account, Audit, Began, Claim, Headers, LetterHead, LetterKey, LetterState, OperationId, Reason,
-    Record, Tenure, Verb,
+    Record, Resolution, Tenure, Verb,
 };
 
 struct World {
@@ -318,6 +318,46 @@ async fn what_the_ledger_has_forgotten_may_have_been_delivered() {
     assert_eq!(replay.run(&Watch::default()).await.unwrap().done, 1);
     let headers = world.queued().await.remove(0).1;
     assert!(headers.maybe_delivered && !headers.consent, "{headers:?}");
+}
+
+/// It had claimed one letter of two when it was cut off, and the other one was gone when it went on and was cut off again.
+#[tokio::test]
+async fn what_is_resumed_twice_counts_what_it_did_the_first_time() {
+    let (operation, records) = cut_off_at(
+        Verb::Replay,
+        "ann@host",
+        "a",
+        json!({"request": {"upto": 2, "filter": {"states": ["open"]}}, "pace": {}}),
+    );
+    let mut records: Vec<_> = [plain("a"), plain("b")]
+        .into_iter()
+        .chain(records)
+        .collect();
+    for record in &mut records {
+        if let DeadRecord::Audit(Audit::Began(began)) = record {
+            began.planned = 2;
+        }
+    }
+    let world = World::with(records).await;
+    assert_eq!(world.run(&["discard", "b", "--why", "no"]).status, 0);
+    world
+        .broker
+        .record(vec![DeadRecord::Resolution(Resolution {
+            operation,
+            at: Timestamp::now(),
+            letters: vec![key("a")],
+            state: LetterState::Replayed,
+            new_id: None,
+        })])
+        .await
+        .unwrap();
+    let ann = world.operator("ann@host");
+    let Resumed::Replay(replay) = ann.resume(operation, false).await.unwrap() else {
+        panic!("it has not ended");
+    };
+    let tally = replay.run(&Watch::default()).await.unwrap();
+    assert_eq!((tally.done, tally.skipped), (1, 1));
+    assert!(world.queued().await.is_empty());
 }
 
 #[tokio::test]

@@ -91,10 +91,11 @@ impl Operator {
             .doubtful_since
             .min(Some(began.at))
             .or(Some(began.at));
-        let (letters, planned) = if known.claimed >= began.planned {
+        // What was sent shows that all claims were there, also where others had been first and it claimed fewer.
+        let claimed = known.claimed >= began.planned || known.resolved > 0;
+        let (letters, planned) = if claimed {
             (register.letters_of(operation), began.planned)
         } else {
-            // Nothing was sent yet.
             let (request, own) = (parameters.request.clone(), Some(operation));
             let (broker, register) = (&*self.broker, register.clone());
             let plan = Plan::again(broker, Verb::Replay, request, began.at, register, own).await?;

@@ -20,8 +20,6 @@ use crate::{
 /// twice by that.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    chosen: Chosen,
     /// Say only what would be done
     #[arg(long)]
     dry_run: bool,
@@ -46,6 +44,8 @@ pub(crate) struct Args {
     /// One JSON object when it begins, and one when it has ended
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    chosen: Chosen,
 }
 
 pub(crate) async fn run(operator: &Operator, args: &Args) -> anyhow::Result<Exit> {

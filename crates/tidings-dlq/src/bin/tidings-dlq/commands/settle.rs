@@ -47,8 +47,6 @@ pub(crate) struct Renew {
 
 #[derive(Debug, clap::Args)]
 struct How {
-    #[command(flatten)]
-    chosen: Chosen,
     /// Say only what would be done
     #[arg(long)]
     dry_run: bool,
@@ -58,6 +56,8 @@ struct How {
     /// One JSON object when it has ended
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    chosen: Chosen,
 }
 
 impl Discard {
