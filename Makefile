@@ -21,5 +21,5 @@ lint: ## format, clippy, docs, dependencies
 	if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; fi
 
 bench: ## throughput against a plain loop of lapin and reqwest, on RabbitMQ
-	cargo build --release -p tidings-worker -p tidings-sandbox && cargo build --release -p tidings-tests --bins
+	cargo build --release -p tidings-worker -p tidings-sandbox -p tidings && cargo build --release -p tidings-tests --bins
 	cargo run --release -p tidings-tests --bin bench -- $(ARGS)

@@ -140,6 +140,7 @@ macro_rules! conforms_over_amqp {
                 garbage_in_announcements_is_passed_over,
                 a_lane_declared_otherwise_is_named,
                 a_deleted_lane_ends_its_ownership,
+                a_ledger_that_refused_for_a_while_is_written_in_full,
             ]
         }
     };

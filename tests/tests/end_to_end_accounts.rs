@@ -69,6 +69,7 @@ async fn a_hanging_provider_slows_no_other(on: On) {
     let left: Vec<usize> = fleet
         .ledger
         .records()
+        .await
         .into_iter()
         .filter_map(|record| match record {
             tidings_model::Record::Note {

@@ -274,7 +274,7 @@ async fn no_secret_is_ever_shown(on: On) {
     let mut shown = vec![
         worker.page("/metrics").await.1,
         worker.page("/lanes").await.1,
-        format!("{:?}", fleet.ledger.records()),
+        format!("{:?}", fleet.ledger.records().await),
         format!("{:?}", reckoning.letters),
     ];
     assert!(worker.terminate().await.success());

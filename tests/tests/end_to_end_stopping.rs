@@ -118,18 +118,11 @@ async fn a_worker_stopped_twenty_times_leaves_nothing_unknown(on: On) {
 }
 
 async fn every_tenure_left_a_note_and_nothing_else(fleet: &Fleet) {
-    // The ledger is followed: what the last worker wrote comes a moment after it has ended.
-    let notes = eventually("every tenure left a note", async || {
-        let records = fleet.ledger.records();
-        let opened = |record: &&Record| matches!(record, Record::Opened { .. });
-        let opened = records.iter().filter(opened).count();
-        let notes: Vec<Left> = records.into_iter().filter_map(note).collect();
-        match notes.len() == opened {
-            true => Ok(notes),
-            false => Err((opened, notes.len())),
-        }
-    })
-    .await;
+    let records = fleet.ledger.records().await;
+    let opened = |record: &&Record| matches!(record, Record::Opened { .. });
+    let opened = records.iter().filter(opened).count();
+    let notes: Vec<Left> = records.into_iter().filter_map(note).collect();
+    assert_eq!(notes.len(), opened, "every tenure left a note");
     for left in notes {
         assert!(
             matches!(left, Left::Untouched) || left == Left::Only(vec![]),

@@ -163,9 +163,13 @@ impl Broker for RabbitMq {
         let (told, said) = oneshot::channel();
         let (place, account) = (self.place.clone(), envelope.account.clone());
         let delayed = way.delayed;
+        let stay = session.clone();
         let done = move |result: Result<(), Failure>| {
             drop(permit);
             let _ = told.send(result.map_err(|failure| match failure {
+                Failure::Returned if !delayed && stay.is_starting() => PublishError::Away(
+                    place.away("it has just started, and its lane is not there yet"),
+                ),
                 Failure::Unsent(why) => PublishError::Away(place.away(why)),
                 Failure::Lost(why) => PublishError::Lost(place.away(why)),
                 Failure::Returned if !delayed => PublishError::UnknownAccount(account),

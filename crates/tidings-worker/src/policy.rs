@@ -150,14 +150,21 @@ pub(crate) fn after_duplicate(found: bool, case: Case<'_>) -> Next {
     })
 }
 
-/// What follows when the index could not be read for now: the message waits, however often; it may not die unseen.
-pub(crate) fn look_up_again(case: Case<'_>) -> Next {
-    let due = match case.verdict {
+/// What follows when the index could not be read for now: the message waits, as long as `max_age` allows since its
+/// generation's first attempt, or since it was `due` where no attempt is known. While the lane is paused nothing counts.
+pub(crate) fn look_up_again(case: Case<'_>, due: Timestamp) -> Next {
+    let again = match case.verdict {
         Verdict::RateLimited | Verdict::AccountProblem => case.paused_until.unwrap_or(case.now),
-        _ => backed_off(case),
+        _ => {
+            let since = case.attempts.first_at.unwrap_or(due);
+            if outlasts_max_age(since, case.retry, case.now) {
+                return Next::Die(Reason::UnknownOutcome);
+            }
+            backed_off(case)
+        }
     };
     Next::PutBack(Back {
-        due,
+        due: again,
         maybe_delivered: true,
         consent: case.consent,
     })
@@ -193,10 +200,14 @@ fn was_duplicate(attempts: &Attempts) -> bool {
 /// Whether retries outlast `max_age`, counted from the generation's first attempt: what only waited in a queue is
 /// not old.
 fn is_too_old(attempts: &Attempts, retry: &RetryPolicy, at: Timestamp) -> bool {
-    let max_age = SignedDuration::try_from(retry.max_age).unwrap_or(SignedDuration::MAX);
     attempts
         .first_at
-        .is_some_and(|first| at.duration_since(first) > max_age)
+        .is_some_and(|first| outlasts_max_age(first, retry, at))
+}
+
+fn outlasts_max_age(since: Timestamp, retry: &RetryPolicy, at: Timestamp) -> bool {
+    let max_age = SignedDuration::try_from(retry.max_age).unwrap_or(SignedDuration::MAX);
+    at.duration_since(since) > max_age
 }
 
 fn later(at: Timestamp, wait: Duration) -> Timestamp {
@@ -278,6 +289,33 @@ mod tests {
             maybe_delivered,
             consent: false,
         })
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_read_is_waited_for_as_long_as_retries_are() {
+        let failed = |attempts: &Attempts, verdict, due, now| {
+            let case = Case {
+                verdict,
+                now,
+                paused_until: Some(at(900)),
+                ..case(attempts)
+            };
+            look_up_again(case, due)
+        };
+        let tried = attempts(&[(0, Verdict::Unknown)]);
+        let waiting = failed(&tried, Verdict::NotSent, at(-500), at(100));
+        assert_eq!(
+            waiting,
+            back(110, true),
+            "its age begins with its first attempt"
+        );
+        let given_up = Next::Die(Reason::UnknownOutcome);
+        assert_eq!(failed(&tried, Verdict::NotSent, at(0), at(101)), given_up);
+        assert_eq!(
+            failed(&tried, Verdict::AccountProblem, at(0), at(101)),
+            back(900, true),
+            "the account is to blame, and nothing is burned"
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
-    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
+    options::{
+        BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+        QueueDeleteOptions,
+    },
     types::FieldTable,
 };
 
@@ -65,6 +68,24 @@ impl Amqp {
         };
         let declaring = self.channel.queue_declare(name.into(), options, arguments);
         declaring.await.expect("the queue is declared");
+    }
+
+    /// Takes a stream away from the exchange of its name, so that what is published there comes back.
+    pub(super) async fn unbind(&self, name: &str) {
+        let arguments = FieldTable::default();
+        let unbinding = self
+            .channel
+            .queue_unbind(name.into(), name.into(), "".into(), arguments);
+        unbinding.await.expect("the stream is unbound");
+    }
+
+    /// Ends what [`Self::unbind`] began.
+    pub(super) async fn bind(&self, name: &str) {
+        let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+        let binding =
+            self.channel
+                .queue_bind(name.into(), name.into(), "".into(), options, arguments);
+        binding.await.expect("the stream is bound");
     }
 
     /// Messages that are ready in a queue.

@@ -1,5 +1,7 @@
 //! What any client that speaks AMQP can do to a broker that is RabbitMQ.
 
+use std::collections::BTreeSet;
+
 use futures::StreamExt;
 use jiff::Timestamp;
 use lapin::{
@@ -14,8 +16,8 @@ use super::{
     fixture::{ALERTS, OPS, OverAmqp, account, apply, topology},
     in_time,
     owner::Owner,
-    reading::{dead, following, ledger, letter},
-    sending::{from_now, message, number, number_of, queue, seconds},
+    reading::{dead, decided, following, ledger, letter},
+    sending::{from_now, id, message, number, number_of, queue, seconds},
 };
 use crate::eventually;
 
@@ -286,4 +288,21 @@ pub async fn a_deleted_lane_ends_its_ownership<F: OverAmqp>(fixture: &F) {
     })
     .await;
     assert_eq!(owner.finish(1).await, [0]);
+}
+
+pub async fn a_ledger_that_refused_for_a_while_is_written_in_full<F: OverAmqp>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let stranger = fixture.amqp().await;
+    queue(&*worker, (0..10).map(message)).await;
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    let first = owner.next().await;
+    stranger.unbind("tidings.ledger").await;
+    owner.done(first);
+    owner.lost().await;
+    stranger.bind("tidings.ledger").await;
+    // What follows is decided while the first decision still waits to be written again.
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    owner.finish(10).await;
+    let decided: BTreeSet<_> = decided(&*worker).await.into_iter().collect();
+    assert_eq!(decided, (0..10).map(id).collect());
 }

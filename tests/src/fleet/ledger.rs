@@ -3,13 +3,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures::StreamExt;
-use tidings_broker::{Broker, ReadFrom, ReadUntil};
+use futures::{StreamExt, TryStreamExt};
+use tidings_broker::{Broker, LedgerEntry, ReadFrom, ReadUntil};
 use tidings_model::{Decision, Outcome, Record, Verdicted};
 use tokio::task::JoinHandle;
 
 /// What the ledger says, followed as it is written.
 pub struct Ledger {
+    broker: Arc<dyn Broker>,
     read: Arc<Mutex<Read>>,
     following: JoinHandle<()>,
 }
@@ -24,9 +25,9 @@ struct Read {
 impl Ledger {
     pub(super) fn follow(broker: Arc<dyn Broker>) -> Self {
         let read = Arc::new(Mutex::new(Read::default()));
-        let reading = read.clone();
+        let (reading, followed) = (read.clone(), broker.clone());
         let following = tokio::spawn(async move {
-            let mut entries = broker
+            let mut entries = followed
                 .ledger(ReadFrom::First, ReadUntil::Forever)
                 .await
                 .unwrap_or_else(|error| panic!("{error}"));
@@ -36,7 +37,11 @@ impl Ledger {
                 entry.records().for_each(|record| read.take_in(record));
             }
         });
-        Self { read, following }
+        Self {
+            broker,
+            read,
+            following,
+        }
     }
 
     fn read(&self) -> MutexGuard<'_, Read> {
@@ -47,21 +52,27 @@ impl Ledger {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every record so far.
+    /// Every record written by now, read anew: what is followed comes a moment later.
     ///
     /// # Panics
     /// As every method here, where the ledger cannot be read any more.
-    pub fn records(&self) -> Vec<Record> {
-        self.read().records.clone()
+    pub async fn records(&self) -> Vec<Record> {
+        let entries = self.broker.ledger(ReadFrom::First, ReadUntil::Now).await;
+        let entries: Result<Vec<_>, _> = match entries {
+            Ok(entries) => entries.try_collect().await,
+            Err(error) => Err(error),
+        };
+        let entries = entries.unwrap_or_else(|error| panic!("{error}"));
+        entries.iter().flat_map(LedgerEntry::records).collect()
     }
 
-    /// Every decision so far.
+    /// Every decision followed so far.
     pub fn decisions(&self) -> Vec<Decision> {
-        let decided = |record| match record {
-            Record::Decided(decision) => Some(*decision),
+        let decided = |record: &Record| match record {
+            Record::Decided(decision) => Some((**decision).clone()),
             _ => None,
         };
-        self.records().into_iter().filter_map(decided).collect()
+        self.read().records.iter().filter_map(decided).collect()
     }
 
     /// The decisions about one message.

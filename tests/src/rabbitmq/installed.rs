@@ -44,8 +44,8 @@ pub(crate) fn programs() -> Option<PathBuf> {
 }
 
 impl Installed {
-    /// Prepares a node; [`Self::start`] starts it.
-    pub(crate) fn prepare(programs: PathBuf) -> Result<Self> {
+    /// Prepares a node, with more lines for its `rabbitmq.conf`; [`Self::start`] starts it.
+    pub(crate) fn prepare(programs: PathBuf, settings: &str) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("tidings-rabbitmq-")
             .tempdir()?;
@@ -56,7 +56,7 @@ impl Installed {
             amqp,
             management,
         };
-        write_configuration(folder.path(), &ports)?;
+        write_configuration(folder.path(), &ports, settings)?;
         let name_service = Command::new("epmd")
             .args([
                 "-port",
@@ -192,7 +192,7 @@ impl Drop for Installed {
     }
 }
 
-fn write_configuration(folder: &Path, ports: &Ports) -> Result<()> {
+fn write_configuration(folder: &Path, ports: &Ports, settings: &str) -> Result<()> {
     let Ports {
         amqp, management, ..
     } = ports;
@@ -207,7 +207,8 @@ fn write_configuration(folder: &Path, ports: &Ports) -> Result<()> {
             "listeners.tcp.1 = 127.0.0.1:{amqp}\n\
              management.tcp.ip = 127.0.0.1\n\
              management.tcp.port = {management}\n\
-             management_agent.disable_metrics_collector = true\n"
+             management_agent.disable_metrics_collector = true\n\
+             {settings}\n"
         ),
     )?;
     Ok(())

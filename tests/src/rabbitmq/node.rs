@@ -6,6 +6,7 @@ use super::{
 use crate::eventually::PATIENCE;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
+use std::path::PathBuf;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -36,6 +37,16 @@ impl PrivateNode {
             .unwrap_or_else(|error| panic!("{error:#}"))
     }
 
+    /// The RabbitMQ that is installed, with more lines for its `rabbitmq.conf`.
+    pub async fn with_settings(settings: &str) -> Self {
+        let programs = installed::programs();
+        let started = async {
+            let programs = programs.context("no RabbitMQ: install rabbitmq-server")?;
+            Self::start_installed(programs, settings).await
+        };
+        started.await.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
     /// As [`Self::new`].
     ///
     /// # Errors
@@ -46,31 +57,27 @@ impl PrivateNode {
         } else {
             None
         };
-        let mut node = match programs {
-            Some(programs) => {
-                let mut installed = Box::new(Installed::prepare(programs)?);
-                installed.start()?;
-                let broker =
-                    Broker::on_loopback(installed.amqp_port(), installed.management_port())?;
-                Self {
-                    broker,
-                    backend: Backend::Installed(installed),
-                }
-            }
-            None => {
-                let container = Container::start().await.with_context(|| match flavour {
-                    Flavour::Debian => {
-                        "no RabbitMQ: install rabbitmq-server, or set TIDINGS_TEST_AMQP"
-                    }
-                    Flavour::V43 => "no RabbitMQ 4.3",
-                })?;
-                let broker =
-                    Broker::on_loopback(container.amqp_port(), container.management_port())?;
-                Self {
-                    broker,
-                    backend: Backend::Container(container),
-                }
-            }
+        if let Some(programs) = programs {
+            return Self::start_installed(programs, "").await;
+        }
+        let container = Container::start().await.with_context(|| match flavour {
+            Flavour::Debian => "no RabbitMQ: install rabbitmq-server, or set TIDINGS_TEST_AMQP",
+            Flavour::V43 => "no RabbitMQ 4.3",
+        })?;
+        let mut node = Self {
+            broker: Broker::on_loopback(container.amqp_port(), container.management_port())?,
+            backend: Backend::Container(container),
+        };
+        node.wait_until_ready().await?;
+        Ok(node)
+    }
+
+    async fn start_installed(programs: PathBuf, settings: &str) -> Result<Self> {
+        let mut installed = Box::new(Installed::prepare(programs, settings)?);
+        installed.start()?;
+        let mut node = Self {
+            broker: Broker::on_loopback(installed.amqp_port(), installed.management_port())?,
+            backend: Backend::Installed(installed),
         };
         node.wait_until_ready().await?;
         Ok(node)

@@ -25,6 +25,8 @@ const FULL: usize = 100;
 const LINGER: Duration = Duration::from_millis(3);
 /// How long to wait where the ledger itself refuses a batch.
 const REFUSED: Duration = Duration::from_secs(1);
+/// How long to wait before records are appended again where the broker may still be starting.
+const STARTING_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where records are handed in.
 #[derive(Debug, Clone)]
@@ -33,13 +35,21 @@ pub(super) struct Ledger(mpsc::UnboundedSender<Ask>);
 #[derive(Debug)]
 enum Ask {
     Settle(Record, Settling),
-    Append(Vec<Record>, oneshot::Sender<Result<(), BrokerError>>),
+    Append(Arc<[Record]>, oneshot::Sender<Result<(), Unwritten>>),
     /// A batch that was not confirmed is to be written again.
     Again(Bytes),
     /// A batch was confirmed, or given back.
     Answered,
     /// Answer once everything is written.
     Idle(oneshot::Sender<()>),
+}
+
+/// Why records are not known to be in the ledger.
+#[derive(Debug)]
+struct Unwritten {
+    /// Nothing was written, because the broker may still be starting.
+    passes: bool,
+    error: BrokerError,
 }
 
 impl Ledger {
@@ -68,9 +78,17 @@ impl Ledger {
 
     /// Appends records; answers once they are confirmed.
     pub(super) async fn append(&self, records: Vec<Record>) -> Option<Result<(), BrokerError>> {
-        let (done, answer) = oneshot::channel();
-        self.0.send(Ask::Append(records, done)).ok()?;
-        answer.await.ok()
+        let records: Arc<[Record]> = records.into();
+        loop {
+            let (done, answer) = oneshot::channel();
+            self.0.send(Ask::Append(records.clone(), done)).ok()?;
+            match answer.await.ok()? {
+                Err(unwritten) if unwritten.passes => {
+                    tokio::time::sleep(STARTING_PAUSE).await;
+                }
+                answer => return Some(answer.map_err(|unwritten| unwritten.error)),
+            }
+        }
     }
 
     /// Waits until everything that was handed in is written.
@@ -167,9 +185,17 @@ impl Writer {
         }
         let lines = Bytes::from(lines);
         match self.link.session() {
-            Ok(session) if self.again.is_empty() => self.write(&session, lines, settling),
-            // Their lanes are lost: who gets the messages again makes the effects.
-            _ => self.again.push_back(lines),
+            Ok(session) => {
+                self.write_again_to(&session);
+                self.write(&session, lines, settling);
+            }
+            // Who gets the messages again makes the effects.
+            Err(away) => {
+                for settling in settling {
+                    settling.failed(&away.to_string());
+                }
+                self.again.push_back(lines);
+            }
         }
     }
 
@@ -189,6 +215,9 @@ impl Writer {
     }
 
     fn write_again_to(&mut self, session: &Arc<Session>) {
+        if self.again.is_empty() {
+            return;
+        }
         for lines in std::mem::take(&mut self.again) {
             self.write(session, lines, Vec::new());
         }
@@ -224,18 +253,17 @@ impl Writer {
             .publish(self.job(session, EntryKind::Decisions, lines, Box::new(done)));
     }
 
-    fn append(&mut self, records: &[Record], done: oneshot::Sender<Result<(), BrokerError>>) {
+    fn append(&mut self, records: &[Record], done: oneshot::Sender<Result<(), Unwritten>>) {
         let session = match self.link.session() {
             Ok(session) => session,
             Err(error) => {
-                let _ = done.send(Err(error));
+                let passes = false;
+                let _ = done.send(Err(Unwritten { passes, error }));
                 return;
             }
         };
         // A lost lane's note names only what is not decided: the decisions must stand before it.
-        if !self.again.is_empty() {
-            self.write_again_to(&session);
-        }
+        self.write_again_to(&session);
         let kinds = records.chunk_by(|one, next| kind(one) == kind(next));
         let mut chunks: Vec<&[Record]> = kinds.collect();
         let Some(last) = chunks.pop() else {
@@ -253,12 +281,19 @@ impl Writer {
             };
             self.append_chunk(&session, chunk, Box::new(done));
         }
-        let place = session.place.clone();
+        let stay = session.clone();
         let answer = move |result: Result<(), Failure>| {
             let result = failed.get().cloned().map_or(result, Err);
-            let _ = done.send(result.map_err(|failure| match failure {
-                Failure::Unsent(why) | Failure::Lost(why) => place.away(why),
-                refused => place.refused("to append to the ledger", refused.to_string()),
+            let _ = done.send(result.map_err(|failure| {
+                Unwritten {
+                    passes: failure == Failure::Returned && stay.is_starting(),
+                    error: match failure {
+                        Failure::Unsent(why) | Failure::Lost(why) => stay.place.away(why),
+                        refused => stay
+                            .place
+                            .refused("to append to the ledger", refused.to_string()),
+                    },
+                }
             }));
         };
         self.append_chunk(&session, last, Box::new(answer));

@@ -25,7 +25,7 @@ pub(super) struct Link {
 impl Link {
     /// Opens the first session, which must succeed, and keeps making others until `stop`.
     pub(super) async fn open(target: Target, stop: CancellationToken) -> Result<Self, BrokerError> {
-        let session = Arc::new(Session::open(&target).await?);
+        let session = Arc::new(Session::open(&target, false).await?);
         let (set_state, state) = watch::channel(Ok(session));
         let (set_connected, connected) = watch::channel(true);
         tokio::spawn(keep(target, stop, set_state, set_connected));
@@ -102,7 +102,7 @@ async fn reopen(target: &Target, state: &watch::Sender<State>) -> Session {
     loop {
         // Half of it at random, so that a fleet does not come back all at once.
         tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.0))).await;
-        match Session::open(target).await {
+        match Session::open(target, true).await {
             Ok(session) => return session,
             Err(error) => {
                 tracing::debug!(%error, "still not connected");

@@ -14,7 +14,10 @@ use lapin::{
     types::{FieldTable, ShortString},
     uri::AMQPUri,
 };
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::{
+    sync::{Mutex, mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{names::Names, place::Place, publisher::Publisher};
@@ -22,6 +25,9 @@ use crate::{BrokerError, Fence};
 
 /// How long one attempt to connect may take.
 pub(super) const CONNECTING: Duration = Duration::from_secs(10);
+/// A broker takes connections a moment before it knows all its queues again: what is published then comes back as if
+/// nothing were bound. Seen on 3.10 for up to a third of a second, on a busy machine.
+const STARTING: Duration = Duration::from_secs(5);
 /// How often a connection is looked at, should it end without a word.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long an orderly end may take: a blocked connection never answers.
@@ -57,6 +63,8 @@ pub(super) struct Session {
     pub(super) blocked: watch::Receiver<Option<String>>,
     /// Set when either connection is lost.
     pub(super) lost: CancellationToken,
+    /// Until when a broker that was away may still be starting.
+    starting_until: Option<Instant>,
     why: Arc<OnceLock<String>>,
     looking: Mutex<Option<Channel>>,
 }
@@ -77,7 +85,7 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    pub(super) async fn open(target: &Target) -> Result<Self, BrokerError> {
+    pub(super) async fn open(target: &Target, after_outage: bool) -> Result<Self, BrokerError> {
         let publishing = Arc::new(connect(target, "publishing").await?);
         let consuming = Arc::new(connect(target, "consuming").await?);
         let (lost, why) = (CancellationToken::new(), Arc::new(OnceLock::new()));
@@ -98,9 +106,16 @@ impl Session {
             consuming,
             blocked,
             lost,
+            starting_until: after_outage.then(|| Instant::now() + STARTING),
             why,
             looking: Mutex::new(None),
         })
+    }
+
+    /// Whether the broker was away until a moment ago: it may not know all its queues yet.
+    pub(super) fn is_starting(&self) -> bool {
+        self.starting_until
+            .is_some_and(|until| Instant::now() < until)
     }
 
     /// Why the session ended.

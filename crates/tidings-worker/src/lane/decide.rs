@@ -117,7 +117,8 @@ impl Serving {
             }
             LookedUp::NotNow(verdict) => {
                 job.headers.maybe_delivered = true;
-                let next = policy::look_up_again(case(&job, *verdict, gate, context));
+                let next =
+                    policy::look_up_again(case(&job, *verdict, gate, context), job.message.due());
                 self.finish(job, next, context);
             }
         }

@@ -1,5 +1,6 @@
 //! `make bench`: drains a backlog of GroupMe messages from RabbitMQ to the sandbox, in turn with the plain loop that one
-//! would write by hand and with `tidings-worker`, and prints medians of paired ratios.
+//! would write by hand and with `tidings-worker`, and prints medians of paired ratios. At the end it
+//! sends a file with `tidings send`.
 //!
 //! `bench [PAIRS] [BACKLOG]`: how many pairs for each latency (default 5), and how many messages the large backlog has
 //! (default 200,000; 0 leaves it out).
@@ -38,6 +39,12 @@ async fn main() -> Result<()> {
         let drained = bench.drain(Drainer::Worker, "0ms", backlog).await?;
         show("0ms", backlog, "tidings-worker", &drained);
     }
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        sent.push(bench.send(50_000).await?);
+    }
+    let sent = median(sent.into_iter());
+    println!("tidings send, 50,000 messages from a file: {sent:.0} msgs/s, median of 3");
     Ok(())
 }
 

@@ -1,13 +1,19 @@
 //! One drain: a fresh vhost with a backlog, a sandbox, and the program that drains it.
 
-use std::{fmt::Write as _, fs, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
 use serde_json::Value;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tidings_broker::{Envelope, Options, Topology};
 use tidings_model::{Account, Draft, Headers, MessageId, payload::groupme};
 use tidings_tests::{Broker, Flavour, Process, Program, Vhost};
@@ -58,11 +64,13 @@ impl Bench {
         messages: usize,
     ) -> Result<Drained> {
         let vhost = self.broker.vhost();
-        self.fill(&vhost, messages).await?;
+        let broker = self.declare(&vhost).await?;
+        self.fill(&*broker, messages).await?;
+        broker.close().await;
         let folder = tempfile::tempdir()?;
         let (sandbox, url) = sandbox(&folder, latency).await?;
         let process = self.start_drainer(drainer, &vhost, &folder, &url)?;
-        let summary = self.until_received(&url, messages).await?;
+        let summary = self.until_received(&url, messages, &process).await?;
         let (cpu, peak_mib) = used(process.id())?;
         match drainer {
             Drainer::Worker => anyhow::ensure!(
@@ -86,19 +94,50 @@ impl Bench {
         })
     }
 
-    /// Declares the topology and puts the backlog into the lane.
-    async fn fill(&self, vhost: &Vhost, messages: usize) -> Result<()> {
+    /// `tidings send` from a file: messages a second, from its start to its end.
+    pub(crate) async fn send(&self, messages: usize) -> Result<f64> {
+        let vhost = self.broker.vhost();
+        self.declare(&vhost).await?.close().await;
+        let mut lines = NamedTempFile::new()?;
+        for number in 0..messages {
+            let line = format!(
+                r#"{{"account":"{}","payload":{{"group_id":"{}","text":"Deploy finished, all is well"}}}}"#,
+                self.account,
+                number % 50
+            );
+            writeln!(lines, "{line}")?;
+        }
+        let program = Program::new("tidings").args(["send", "--broker", vhost.url(), "--file"]);
+        let began = Instant::now();
+        let output = program.arg(lines.path()).run([]).await;
+        let took = began.elapsed();
+        let queued = output.stdout.iter().filter(|byte| **byte == b'\n').count();
+        anyhow::ensure!(
+            output.status.success() && queued == messages,
+            "{queued} of {messages} sent: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(messages as f64 / took.as_secs_f64())
+    }
+
+    /// Declares the topology.
+    async fn declare(&self, vhost: &Vhost) -> Result<Arc<dyn tidings_broker::Broker>> {
         let broker =
             tidings_broker::connect(&vhost.url().parse()?, Options::new("bench".into())).await?;
-        let day = Duration::from_secs(86_400);
-        let accounts = vec![self.account.clone()];
+        // As the worker's configuration has them where it says nothing.
+        let days = |count: u64| Duration::from_secs(count * 86_400);
         broker
             .apply(&Topology {
-                accounts,
-                ledger_max_age: day,
-                dead_max_age: day,
+                accounts: vec![self.account.clone()],
+                ledger_max_age: days(7),
+                dead_max_age: days(180),
             })
             .await?;
+        Ok(broker)
+    }
+
+    /// Puts the backlog into the lane.
+    async fn fill(&self, broker: &dyn tidings_broker::Broker, messages: usize) -> Result<()> {
         let mut confirmations = FuturesUnordered::new();
         for number in 0..messages {
             confirmations.push(broker.publish(self.message(number)?).await?);
@@ -109,7 +148,6 @@ impl Bench {
         while let Some(confirmed) = confirmations.next().await {
             confirmed?;
         }
-        broker.close().await;
         Ok(())
     }
 
@@ -135,7 +173,7 @@ impl Bench {
         vhost: &Vhost,
         folder: &TempDir,
         url: &str,
-    ) -> Result<Arc<Process>> {
+    ) -> Result<Process> {
         let base = format!("{url}/groupme");
         let program = match drainer {
             Drainer::PlainLoop => Program::new("plain-loop").args([vhost.url(), QUEUE, &base]),
@@ -154,11 +192,14 @@ impl Bench {
                     .env("BENCH", "bench")
             }
         };
-        Ok(Arc::new(program.start()))
+        Ok(program.start())
     }
 
-    async fn until_received(&self, url: &str, messages: usize) -> Result<Value> {
+    async fn until_received(&self, url: &str, messages: usize, drainer: &Process) -> Result<Value> {
         loop {
+            if let Some(status) = drainer.ended() {
+                anyhow::bail!("it ended with {status}:\n{}", drainer.log());
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
             let answer = self
                 .http
@@ -189,8 +230,11 @@ async fn sandbox(folder: &TempDir, latency: &str) -> Result<(Process, String)> {
         .args(arguments)
         .arg(&faults)
         .start();
-    let line = sandbox.line("listening on ").await;
-    let url = line.trim_start_matches("listening on ").trim().to_owned();
+    let line = sandbox.line("the book is at ").await;
+    let (_, book) = line
+        .split_once("the book is at ")
+        .context("the sandbox's address")?;
+    let url = book.trim_end_matches("/received").to_owned();
     Ok((sandbox, url))
 }
 
