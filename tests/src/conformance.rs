@@ -105,6 +105,7 @@ macro_rules! conforms {
                 dead_letters_are_read_from_any_point,
                 dead_letters_are_read_while_they_are_written,
                 no_dead_letters_is_an_end_too,
+                what_is_done_about_letters_stands_behind_them,
             ]
             carrying: [
                 bytes_stay_as_they_are,

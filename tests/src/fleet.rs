@@ -18,6 +18,7 @@
 
 mod book;
 mod configuration;
+mod dead;
 mod ledger;
 mod message;
 mod place;
@@ -27,11 +28,12 @@ mod worker;
 
 pub use book::Book;
 pub use configuration::Configuration;
+pub use dead::refusals;
 pub use ledger::Ledger;
 pub use message::{message, messages, to};
 pub use place::On;
 pub use reckoning::Reckoning;
-pub use sandbox::Sandbox;
+pub use sandbox::{Sandbox, http};
 pub use worker::Worker;
 
 use std::{

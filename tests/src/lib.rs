@@ -4,6 +4,7 @@
 //! and waits. What is started ends with the test process, however that ends. A harness has one answer
 //! to an environment that lacks something: it panics and says what to install.
 
+pub mod browser;
 pub mod conformance;
 mod eventually;
 pub mod fleet;

@@ -54,8 +54,8 @@ use self::{
     writer::Writer,
 };
 use crate::{
-    Broker, BrokerError, Confirmation, DeadEntry, Delays, Depth, Difference, Envelope, Lane,
-    LaneName, LedgerEntry, Options, PublishError, ReadFrom, ReadUntil, Topology,
+    Broker, BrokerError, Confirmation, DeadEntry, DeadRecord, Delays, Depth, Difference, Envelope,
+    Lane, LaneName, LedgerEntry, Options, PublishError, ReadFrom, ReadUntil, Topology,
 };
 
 /// The embedded broker.
@@ -317,6 +317,13 @@ impl Broker for Embedded {
     ) -> Result<BoxStream<'static, Result<DeadEntry, BrokerError>>, BrokerError> {
         let entries = pages::read(Arc::clone(&self.core), from, until).await?;
         Ok(entries.boxed())
+    }
+
+    async fn record(&self, records: Vec<DeadRecord>) -> Result<(), BrokerError> {
+        let record = move |batch: &mut Batch<'_>| {
+            records.iter().try_for_each(|one| pages::record(batch, one))
+        };
+        self.core.writer.ask(record).await
     }
 
     async fn announce(&self, announcement: &Announcement) -> Result<(), BrokerError> {

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
-use tidings_model::{LetterHead, Record, WorkerId};
+use serde::{Serialize, de::DeserializeOwned};
+use tidings_model::{Audit, Claim, LetterHead, Record, Resolution, WorkerId};
 
 /// A place in a stream: counts up, with gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,4 +100,86 @@ pub enum DeadRecord {
         /// The message's bytes.
         body: Bytes,
     },
+    /// An operation is about to act on letters.
+    Claim(Claim),
+    /// Letters have a new state.
+    Resolution(Resolution),
+    /// An operation began or ended.
+    Audit(Audit),
+}
+
+/// What a record of the dead stream is, as adapters write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeadKind {
+    Letter,
+    Claim,
+    Resolution,
+    Audit,
+}
+
+impl DeadKind {
+    const ALL: [Self; 4] = [Self::Letter, Self::Claim, Self::Resolution, Self::Audit];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Letter => "letter",
+            Self::Claim => "claim",
+            Self::Resolution => "resolution",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// `None` for a later version's.
+    pub(crate) fn from_str(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl DeadRecord {
+    pub(crate) fn kind(&self) -> DeadKind {
+        match self {
+            Self::Letter { .. } => DeadKind::Letter,
+            Self::Claim(_) => DeadKind::Claim,
+            Self::Resolution(_) => DeadKind::Resolution,
+            Self::Audit(_) => DeadKind::Audit,
+        }
+    }
+
+    /// The record's JSON: of a letter, its head.
+    pub(crate) fn json(&self) -> Vec<u8> {
+        fn json(value: &impl Serialize) -> Vec<u8> {
+            // Plain data with string keys: writing it to memory cannot fail.
+            serde_json::to_vec(value).unwrap_or_default()
+        }
+        match self {
+            Self::Letter { head, .. } => json(head),
+            Self::Claim(claim) => json(claim),
+            Self::Resolution(resolution) => json(resolution),
+            Self::Audit(audit) => json(audit),
+        }
+    }
+
+    /// Reads a record back; `body` is a letter's. What cannot be read is a later version's, and passed over with a
+    /// warning.
+    pub(crate) fn read(
+        kind: DeadKind,
+        position: Position,
+        json: &[u8],
+        body: impl FnOnce() -> Bytes,
+    ) -> Option<Self> {
+        fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
+            serde_json::from_slice(json)
+        }
+        let read = match kind {
+            DeadKind::Letter => parse(json).map(|head| Self::Letter { head, body: body() }),
+            DeadKind::Claim => parse(json).map(Self::Claim),
+            DeadKind::Resolution => parse(json).map(Self::Resolution),
+            DeadKind::Audit => parse(json).map(Self::Audit),
+        };
+        let kind = kind.as_str();
+        read.inspect_err(|error| {
+            tracing::warn!(position = position.0, kind, %error, "an entry among the dead letters is not understood, and passed over");
+        })
+        .ok()
+    }
 }

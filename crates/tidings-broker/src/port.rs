@@ -13,8 +13,8 @@ use tidings_model::{Account, Announcement, Headers, MessageId, Record, WorkerId,
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    BrokerError, DeadEntry, Delays, Difference, Lane, LaneName, LedgerEntry, PublishError,
-    ReadFrom, ReadUntil, Topology,
+    BrokerError, DeadEntry, DeadRecord, Delays, Difference, Lane, LaneName, LedgerEntry,
+    PublishError, ReadFrom, ReadUntil, Topology,
 };
 
 /// How to connect.
@@ -150,6 +150,13 @@ pub trait Broker: Send + Sync + fmt::Debug {
         from: ReadFrom,
         until: ReadUntil,
     ) -> Result<BoxStream<'static, Result<DeadEntry, BrokerError>>, BrokerError>;
+
+    /// Appends to the dead letters, in this order; returns once all of it is confirmed. Where it fails, a part of it
+    /// may be there all the same.
+    ///
+    /// # Errors
+    /// When the broker is away, or the stream is missing or not to be written to.
+    async fn record(&self, records: Vec<DeadRecord>) -> Result<(), BrokerError>;
 
     /// Tells the fleet about this worker. Best effort: nothing is kept for who is not there.
     ///

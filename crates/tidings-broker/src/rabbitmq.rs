@@ -42,7 +42,7 @@ use self::{
     link::Link,
     names::Names,
     place::Place,
-    publisher::Failure,
+    publisher::{Failure, Job},
     session::{Session, Target},
     stream::Source,
 };
@@ -233,6 +233,36 @@ impl Broker for RabbitMq {
         Ok(entries.boxed())
     }
 
+    async fn record(&self, records: Vec<DeadRecord>) -> Result<(), BrokerError> {
+        let session = self.link.session()?;
+        let confirmations = records.into_iter().map(|record| {
+            let (told, said) = oneshot::channel();
+            let (properties, body) = codec::dead(record);
+            session.effects.publish(Job {
+                exchange: session.names.dead(),
+                key: "".into(),
+                properties,
+                body,
+                done: Box::new(move |result| {
+                    let _ = told.send(result);
+                }),
+            });
+            said
+        });
+        let confirmations: Vec<_> = confirmations.collect();
+        for said in confirmations {
+            let said = said.await;
+            said.unwrap_or_else(|_| Err(Failure::Lost("it was closed here".into())))
+                .map_err(|failure| match failure {
+                    Failure::Unsent(why) | Failure::Lost(why) => self.place.away(why),
+                    refused => self
+                        .place
+                        .refused("to append to the dead letters", refused.to_string()),
+                })?;
+        }
+        Ok(())
+    }
+
     async fn announce(&self, announcement: &Announcement) -> Result<(), BrokerError> {
         fleet::announce(&*self.link.session()?, announcement);
         Ok(())
@@ -283,16 +313,6 @@ fn ledger_entry(position: Position, delivered: Delivered) -> Option<LedgerEntry>
 }
 
 fn dead_entry(position: Position, delivered: Delivered) -> Option<DeadEntry> {
-    let Some(head) = codec::letter_head(&delivered.properties) else {
-        tracing::warn!(
-            position = position.0,
-            "an entry among the dead letters is not understood, and passed over"
-        );
-        return None;
-    };
-    let record = DeadRecord::Letter {
-        head,
-        body: delivered.data.into(),
-    };
-    Some(DeadEntry { position, record })
+    let record = codec::dead_record(position, &delivered.properties, delivered.data);
+    record.map(|record| DeadEntry { position, record })
 }

@@ -1,10 +1,12 @@
 use std::{cmp::Ordering, str::FromStr};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tidings_model::{Account, DeadLetter, Reason};
 
 /// Which letters come first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Order {
     /// Those that died first.
     Oldest,

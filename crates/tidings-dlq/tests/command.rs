@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::process::{Command, Output};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use bytes::Bytes;
 use jiff::{Timestamp, ToSpan as _};
@@ -11,7 +15,7 @@ use tempfile::TempDir;
 use tidings_broker::{
     Broker, Effect, Envelope, LaneEvent, LaneName, Options, Settlement, Topology,
 };
-use tidings_model::{Account, Attempt, Headers, LetterHead, MessageId, Reason, Verdict};
+use tidings_model::{Account, Attempt, Draft, Headers, LetterHead, MessageId, Reason, Verdict};
 
 const PAYLOAD: &str = r#"{"group_id":"1","text":"hi \u202e"}"#;
 
@@ -32,14 +36,40 @@ impl World {
         let world = Self {
             folder: tempfile::tempdir().unwrap(),
         };
-        let url = world.url().parse().unwrap();
+        world.add(letters).await;
+        world
+    }
+
+    async fn add(&self, letters: &[(LetterHead, Bytes)]) {
+        let url = self.url().parse().unwrap();
         let broker = tidings_broker::connect(&url, Options::new("test".into()))
             .await
             .unwrap();
         broker.apply(&Topology::of([account()])).await.unwrap();
         bury(&*broker, letters).await;
         broker.close().await;
-        world
+    }
+
+    /// Of each group how many letters it has, and of what.
+    fn groups(&self, args: &[&str]) -> Vec<(u64, String)> {
+        let said = self.run(&[&["groups", "--json"], args].concat());
+        assert_eq!(said.status, 0, "{said:?}");
+        let of = |group: Value| {
+            let reason = group["reason"].as_str().unwrap();
+            let signature = group["signature"].as_str().unwrap();
+            (
+                group["count"].as_u64().unwrap(),
+                format!("{reason}: {signature}"),
+            )
+        };
+        said.json().into_iter().map(of).collect()
+    }
+
+    /// Where the index is kept.
+    fn index(&self) -> PathBuf {
+        let folder = self.folder.path().join("tidings");
+        let mut files = fs::read_dir(folder).unwrap();
+        files.next().unwrap().unwrap().path()
     }
 
     fn url(&self) -> String {
@@ -48,7 +78,10 @@ impl World {
 
     fn run(&self, args: &[&str]) -> Said {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidings-dlq"));
-        command.args(args).env("TIDINGS_BROKER", self.url());
+        command
+            .args(args)
+            .env("TIDINGS_BROKER", self.url())
+            .env("XDG_CACHE_HOME", self.folder.path());
         command.output().unwrap().into()
     }
 
@@ -123,7 +156,8 @@ fn account() -> Account {
 /// A letter of a message that died so many minutes ago.
 fn letter(id: &str, reason: Reason, minutes_ago: i64) -> (LetterHead, Bytes) {
     let body = format!(
-        r#"{{"account":"groupme.ops","payload":{PAYLOAD},"id":"{id}","enqueued_at":"2026-01-01T09:00:00Z"}}"#
+        r#"{{"account":"groupme.ops","payload":{PAYLOAD},"id":"{id}",
+            "enqueued_at":"2026-01-01T09:00:00Z","expires_in":"1h","delay":"1m","metadata":{{"order":"42"}}}}"#
     );
     let at = Timestamp::now() - minutes_ago.minutes();
     let head = LetterHead {
@@ -211,6 +245,58 @@ async fn filters_order_and_limit_narrow_the_list() {
 }
 
 #[tokio::test]
+async fn all_filters_combine() {
+    let world = World::with(&[letter("a", Reason::Rejected, 1), undecodable("c")]).await;
+    for (args, expected) in [
+        (
+            &["--verdict", "rejected", "--status", "400"][..],
+            &["a"][..],
+        ),
+        (&["--verdict", "rejected", "--status", "404"], &[]),
+        (&["--error", "SUCH", "--text", "HI "], &["a"]),
+        (&["--error", "such", "--text", "bye"], &[]),
+        (&["--text", "not a"], &["c"]),
+        (&["--where", "order=42", "--account", "groupme.ops"], &["a"]),
+        (&["--where", "order=42", "shop=b"], &[]),
+        (&["--signature", "400 no \u{9b}…\u{202e} group"], &["a"]),
+        (
+            &["--state", "open", "replayed", "--reason", "undecodable"],
+            &["c"],
+        ),
+    ] {
+        assert_eq!(world.ids(args), expected, "{args:?}");
+    }
+    assert_eq!(world.run(&["list", "--where", "order"]).status, 2);
+}
+
+#[tokio::test]
+async fn what_is_exported_can_be_sent_as_new_messages() {
+    let world = World::with(&[letter("a", Reason::Expired, 1), undecodable("c")]).await;
+    let exported = world.run(&["export"]);
+    assert_eq!(exported.status, 1, "one is no message: {exported:?}");
+    assert!(
+        exported.stderr.contains("1 of the letters were left out"),
+        "{exported:?}"
+    );
+    let [line] = &exported.stdout.lines().collect::<Vec<_>>()[..] else {
+        panic!("{exported:?}");
+    };
+    let draft = Draft::parse(line.as_bytes()).unwrap();
+    let now = Timestamp::now();
+    let message = draft.accept(now, || "new".parse().unwrap()).unwrap();
+    assert_eq!((message.id.as_str(), message.enqueued_at), ("new", now));
+    assert_eq!(message.metadata["order"], "42");
+    assert_eq!(message.expires(), None);
+    assert_eq!(
+        world
+            .run(&["export", "--reason", "expired", "--sort", "newest"])
+            .status,
+        0
+    );
+    assert_eq!(world.ids(&[]), ["a", "c"], "exporting changes nothing");
+}
+
+#[tokio::test]
 async fn a_letter_is_shown_with_what_helps() {
     let world = World::with(&[letter("a", Reason::Rejected, 1), undecodable("c")]).await;
     let shown = world.run(&["show", "a"]);
@@ -238,6 +324,91 @@ async fn a_letter_is_shown_with_what_helps() {
     let absent = world.run(&["show", "nobody"]);
     assert_eq!((absent.status, absent.stdout.as_str()), (1, ""));
     assert!(absent.stderr.contains("nobody"), "{absent:?}");
+}
+
+/// How a line of `groups` names the letters of [`letter`].
+const REJECTED: &str = "rejected: 400 no \u{9b}…\u{202e} group";
+
+#[tokio::test]
+async fn letters_that_died_of_the_same_are_counted_together() {
+    let world = World::with(&[
+        letter("a", Reason::Rejected, 90),
+        letter("b", Reason::Rejected, 60),
+        letter("c", Reason::Expired, 30),
+        undecodable("d"),
+    ])
+    .await;
+    let all = world.groups(&[]);
+    assert_eq!(all.len(), 3);
+    assert_eq!(all[0], (2, REJECTED.into()));
+    assert_eq!(world.groups(&["--limit", "1"]).len(), 1);
+    assert_eq!(
+        world.groups(&["--reason", "undecodable"]),
+        [(1, "undecodable: ".into())]
+    );
+    assert_eq!(
+        world
+            .groups(&["--where", "order=42", "--since", "75m"])
+            .len(),
+        2
+    );
+    assert_eq!(world.groups(&["--state", "discarded"]), []);
+    let table = world.run(&["groups"]);
+    assert!(
+        table.stdout.contains("400 no") && table.stdout.contains('█'),
+        "{table:?}"
+    );
+    assert!(!acts_on_a_terminal(&table.stdout));
+}
+
+#[tokio::test]
+async fn the_index_is_kept_up_and_made_anew_where_it_is_damaged_or_the_stream_is_another() {
+    let world = World::with(&[letter("a", Reason::Rejected, 1)]).await;
+    assert_eq!(world.groups(&[]), [(1, REJECTED.into())]);
+    world.add(&[letter("b", Reason::Rejected, 1)]).await;
+    assert_eq!(world.groups(&[]), [(2, REJECTED.into())]);
+    for damage in [&b"nonsense"[..], b""] {
+        fs::write(world.index(), damage).unwrap();
+        assert_eq!(world.groups(&[]), [(2, REJECTED.into())]);
+    }
+    let mut flipped = fs::read(world.index()).unwrap();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    fs::write(world.index(), flipped).unwrap();
+    assert_eq!(world.groups(&[]), [(2, REJECTED.into())]);
+    for file in ["tidings.db", "tidings.db-wal", "tidings.db-shm"] {
+        let _ = fs::remove_file(world.folder.path().join(file));
+    }
+    world
+        .add(&[
+            letter("c", Reason::Rejected, 1),
+            letter("d", Reason::Expired, 1),
+        ])
+        .await;
+    assert_eq!(world.groups(&[]).len(), 2);
+}
+
+#[tokio::test]
+async fn what_has_come_is_watched_line_by_line() {
+    let world = World::with(&[
+        letter("a", Reason::Rejected, 1),
+        letter("b", Reason::Expired, 1),
+    ])
+    .await;
+    let watched = world.run(&["watch", "--since", "1h", "--limit", "2", "--json"]);
+    let ids: Vec<_> = watched
+        .json()
+        .iter()
+        .map(|letter| letter["message"]["id"].clone())
+        .collect();
+    assert_eq!(ids, ["a", "b"]);
+    let line = world.run(&[
+        "watch", "--since", "1h", "--limit", "1", "--reason", "expired",
+    ]);
+    assert!(
+        line.stdout.contains(" b ") && !acts_on_a_terminal(&line.stdout),
+        "{line:?}"
+    );
 }
 
 #[test]

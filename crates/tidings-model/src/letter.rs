@@ -1,9 +1,11 @@
+use std::fmt;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-use crate::{Account, Attempt, Message, MessageId, Reason};
+use crate::{Account, Attempt, LetterKey, Message, MessageId, Reason};
 
 /// A message that ended dead, with its reason and its attempts, as the inspector shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -78,10 +80,24 @@ impl LetterMessage {
 }
 
 /// What has been done about a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum LetterState {
     /// Nothing yet.
+    #[default]
     Open,
     /// It was sent again, with the next generation.
     Replayed,
@@ -89,6 +105,28 @@ pub enum LetterState {
     Edited,
     /// Somebody decided that it need not be sent.
     Discarded,
+}
+
+impl LetterState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Replayed, Self::Edited, Self::Discarded];
+
+    /// The word used in JSON and filters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Replayed => "replayed",
+            Self::Edited => "edited",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+impl fmt::Display for LetterState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// What stands beside the body in the dead stream: a letter without its message, whose bytes are the record's.
@@ -111,6 +149,16 @@ pub struct LetterHead {
 }
 
 impl LetterHead {
+    /// Names the letter that stands at this place of the stream.
+    #[must_use]
+    pub fn key(&self, position: u64) -> LetterKey {
+        let generation = self.generation;
+        match self.id.clone() {
+            Some(id) => LetterKey::Message { id, generation },
+            None => LetterKey::Place { position },
+        }
+    }
+
     /// Joins the head with the record's bytes. A body that is no message leaves what the head knows of it.
     #[must_use]
     pub fn with_body(self, body: &[u8], state: LetterState) -> DeadLetter {

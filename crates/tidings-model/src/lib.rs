@@ -15,6 +15,7 @@ mod letter;
 mod message;
 mod message_id;
 mod moment;
+mod operation;
 mod orders;
 mod outcome;
 pub mod payload;
@@ -39,6 +40,9 @@ pub use message::{
 };
 pub use message_id::{MessageId, MessageIdError};
 pub use moment::{Moment, MomentError};
+pub use operation::{
+    Audit, Began, Claim, Ended, LetterKey, OperationId, OperationIdError, Resolution, Verb,
+};
 pub use orders::{Order, Orders, Pause};
 pub use outcome::{Outcome, Reason};
 pub use payload::Payload;

@@ -1,8 +1,12 @@
 //! The ledger and the dead letters: kept, and read without changing anything.
 
 use jiff::Timestamp;
-use tidings_broker::{Broker, EntryKind, LedgerEntry, Position, ReadFrom, ReadUntil};
-use tidings_model::{Left, Record, Tenure};
+use tidings_broker::{
+    Broker, DeadEntry, DeadRecord, EntryKind, LedgerEntry, Position, ReadFrom, ReadUntil,
+};
+use tidings_model::{
+    Audit, Began, Claim, Ended, Left, LetterKey, LetterState, Record, Resolution, Tenure, Verb,
+};
 
 use super::{
     fixture::{Fixture, OPS, account},
@@ -233,4 +237,82 @@ pub async fn no_dead_letters_is_an_end_too<F: Fixture>(fixture: &F) {
     ] {
         assert!(dead(&*reader, from).await.is_empty(), "{from:?}");
     }
+}
+
+/// A record of each kind, and a letter that is written again.
+fn operation(letter: DeadRecord) -> Vec<DeadRecord> {
+    let operation = "01938c2e-7b2a-7000-8000-000000000001".parse();
+    let operation = operation.expect("an operation");
+    let (by, at) = ("ann@host".to_owned(), Timestamp::now());
+    let letters = vec![
+        LetterKey::Message {
+            id: id(0),
+            generation: 0,
+        },
+        LetterKey::Place { position: 7 },
+    ];
+    let began = Began {
+        operation,
+        verb: Verb::Edit,
+        by: by.clone(),
+        at,
+        which: "all".into(),
+        planned: 2,
+        why: Some("\u{202e} <b>".into()),
+        parameters: serde_json::json!({"rate": 1.5}),
+    };
+    let claim = Claim {
+        operation,
+        by: by.clone(),
+        at,
+        letters: letters.clone(),
+        take_over: true,
+    };
+    let resolution = Resolution {
+        operation,
+        at,
+        letters,
+        state: LetterState::Edited,
+        new_id: Some(id(1)),
+    };
+    let ended = Ended {
+        operation,
+        by,
+        at,
+        done: 2,
+        failed: 0,
+        skipped: 0,
+        stopped: None,
+    };
+    vec![
+        DeadRecord::Audit(Audit::Began(began)),
+        DeadRecord::Claim(claim),
+        letter,
+        DeadRecord::Resolution(resolution),
+        DeadRecord::Audit(Audit::Ended(ended)),
+    ]
+}
+
+pub async fn what_is_done_about_letters_stands_behind_them<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let inspector = fixture.connect("inspector").await;
+    let next = worker.dead(ReadFrom::Next, ReadUntil::Forever).await;
+    let mut next = next.expect("the dead letters are there");
+    bury(&*worker, 0, 1).await;
+    let letter = dead(&*inspector, ReadFrom::First).await.remove(0).record;
+    let mut expected = vec![letter.clone()];
+    for _ in 0..20 {
+        let records = operation(letter.clone());
+        in_time("a confirmation", inspector.record(records.clone()))
+            .await
+            .expect("recorded");
+        expected.extend(records);
+    }
+    let records = |entries: Vec<DeadEntry>| entries.into_iter().map(|entry| entry.record);
+    for _ in 0..2 {
+        let read = dead(&*worker, ReadFrom::First).await;
+        assert!(records(read).eq(expected.clone()));
+    }
+    let followed = following(&mut next, expected.len()).await;
+    assert!(records(followed).eq(expected));
 }

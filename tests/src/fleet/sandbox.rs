@@ -73,7 +73,7 @@ impl Sandbox {
 }
 
 /// A client for pages on this host.
-pub(super) fn http() -> reqwest::Client {
+pub fn http() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // Another library of this process may have been first, with the same one.

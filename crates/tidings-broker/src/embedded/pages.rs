@@ -1,12 +1,16 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures::{Stream, stream};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tidings_model::Announcement;
 use tokio::sync::watch;
 
 use super::{Core, batch, news::Topic};
-use crate::{BrokerError, DeadEntry, DeadRecord, LedgerEntry, Position, ReadFrom, ReadUntil};
+use crate::{
+    BrokerError, DeadEntry, DeadRecord, LedgerEntry, Position, ReadFrom, ReadUntil,
+    ledger::DeadKind,
+};
 
 /// Rows read at once, at most.
 const ROWS: i64 = 500;
@@ -52,30 +56,18 @@ impl Entry for DeadEntry {
     const COLUMNS: &'static str = "kind, head, body";
 
     fn read(position: i64, row: &Row<'_>) -> rusqlite::Result<(Option<Self>, usize)> {
-        let body: Vec<u8> = row.get(3)?;
-        let size = body.len();
-        if row.get_ref(1)?.as_str()? != "letter" {
+        let (head, body) = (row.get_ref(2)?.as_bytes()?, row.get_ref(3)?.as_bytes()?);
+        let size = head.len() + body.len();
+        let Some(kind) = DeadKind::from_str(row.get_ref(1)?.as_str()?) else {
             tracing::warn!(
                 position,
                 "a dead entry is of a later version's kind, and passed over"
             );
             return Ok((None, size));
-        }
-        let head = match serde_json::from_str(row.get_ref(2)?.as_str()?) {
-            Ok(head) => head,
-            Err(error) => {
-                tracing::warn!(position, %error, "a dead letter's head cannot be read, and is passed over");
-                return Ok((None, size));
-            }
         };
-        let entry = Self {
-            position: Position(position.unsigned_abs()),
-            record: DeadRecord::Letter {
-                head,
-                body: body.into(),
-            },
-        };
-        Ok((Some(entry), size))
+        let position = Position(position.unsigned_abs());
+        let record = DeadRecord::read(kind, position, head, || Bytes::copy_from_slice(body));
+        Ok((record.map(|record| Self { position, record }), size))
     }
 }
 
@@ -245,6 +237,22 @@ fn last<E: Entry>(db: &Connection) -> rusqlite::Result<i64> {
         )
         .optional()?;
     Ok(last.unwrap_or(0))
+}
+
+/// Appends a record to the dead letters.
+pub(super) fn record(batch: &mut batch::Batch<'_>, record: &DeadRecord) -> rusqlite::Result<()> {
+    let body = match record {
+        DeadRecord::Letter { body, .. } => &body[..],
+        DeadRecord::Claim(_) | DeadRecord::Resolution(_) | DeadRecord::Audit(_) => &[],
+    };
+    // JSON is text.
+    let head = String::from_utf8(record.json()).unwrap_or_default();
+    batch.execute(
+        "INSERT INTO dead (fleet, at, kind, head, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![batch.fleet, batch.now, record.kind().as_str(), head, body],
+    )?;
+    batch.tell(Topic::Dead);
+    Ok(())
 }
 
 /// How long announcements are kept for those who look late, in milliseconds.

@@ -3,6 +3,7 @@
 //! Headers are always built anew from [`Headers`]: nothing that was received is passed on, least of all `x-death`,
 //! which makes 3.x drop a message silently.
 
+use bytes::Bytes;
 use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable, ShortString},
@@ -10,12 +11,10 @@ use lapin::{
 use serde::Serialize;
 use tidings_model::{Attempt, Attempts, Headers, LetterHead, MessageId, WorkerId};
 
-use crate::EntryKind;
+use crate::{DeadRecord, EntryKind, Position, ledger::DeadKind};
 
 /// The `type` of a message.
 const MESSAGE: &str = "tidings.message.v1";
-/// The `type` of a dead letter.
-const LETTER: &str = "tidings.letter.v1";
 
 const GENERATION: &str = "tidings-generation";
 const TURN: &str = "tidings-turn";
@@ -58,7 +57,7 @@ pub(super) fn letter(head: &LetterHead) -> BasicProperties {
     headers.insert(LETTER_HEAD.into(), AMQPValue::LongString(json.into()));
     let properties = persistent()
         .with_content_type("application/json".into())
-        .with_type(LETTER.into())
+        .with_type(kind(DeadKind::Letter))
         .with_headers(headers);
     match &head.id {
         Some(id) => properties.with_message_id(id.as_str().into()),
@@ -66,14 +65,48 @@ pub(super) fn letter(head: &LetterHead) -> BasicProperties {
     }
 }
 
-/// A dead letter's head, where these are a dead letter's properties.
-pub(super) fn letter_head(properties: &BasicProperties) -> Option<LetterHead> {
-    let kind = properties.kind().as_ref().map(ShortString::as_str);
-    if kind != Some(LETTER) {
-        return None;
+/// How a record of the dead stream is published.
+pub(super) fn dead(record: DeadRecord) -> (BasicProperties, Bytes) {
+    if let DeadRecord::Letter { head, body } = record {
+        return (letter(&head), body);
     }
-    let json = header(properties, LETTER_HEAD).and_then(text)?;
-    serde_json::from_str(json).ok()
+    let properties = persistent()
+        .with_content_type("application/json".into())
+        .with_type(kind(record.kind()));
+    (properties, record.json().into())
+}
+
+/// What an entry of the dead stream holds. What is not understood is passed over, with a warning.
+pub(super) fn dead_record(
+    position: Position,
+    properties: &BasicProperties,
+    bytes: Vec<u8>,
+) -> Option<DeadRecord> {
+    let known = properties.kind().as_ref().and_then(dead_kind);
+    let head = header(properties, LETTER_HEAD).and_then(text);
+    match (known, head) {
+        (Some(DeadKind::Letter), Some(head)) => {
+            DeadRecord::read(DeadKind::Letter, position, head.as_bytes(), || bytes.into())
+        }
+        (None | Some(DeadKind::Letter), _) => {
+            tracing::warn!(
+                position = position.0,
+                "an entry among the dead letters is not understood, and passed over"
+            );
+            None
+        }
+        (Some(kind), _) => DeadRecord::read(kind, position, &bytes, Bytes::new),
+    }
+}
+
+/// The `type` of a record of the dead stream.
+fn kind(kind: DeadKind) -> ShortString {
+    format!("tidings.{}.v1", kind.as_str()).into()
+}
+
+fn dead_kind(kind: &ShortString) -> Option<DeadKind> {
+    let word = kind.as_str().strip_prefix("tidings.")?;
+    DeadKind::from_str(word.strip_suffix(".v1")?)
 }
 
 /// An entry of the ledger's properties.
@@ -356,15 +389,40 @@ mod tests {
             generation: 1,
             maybe_delivered: true,
         };
-        assert_eq!(letter_head(&letter(&head)), Some(head.clone()));
+        let read = |head: &LetterHead| {
+            let body = Bytes::from_static(b"body");
+            let (properties, bytes) = dead(DeadRecord::Letter {
+                head: head.clone(),
+                body,
+            });
+            match dead_record(Position(7), &properties, bytes.into()) {
+                Some(DeadRecord::Letter { head, body }) => (head, body),
+                other => panic!("no letter: {other:?}"),
+            }
+        };
+        assert_eq!(read(&head), (head.clone(), Bytes::from_static(b"body")));
         let mut worker = attempt("no".into());
         worker.worker = "w".repeat(100_000).into();
         let long = LetterHead {
             attempts: vec![worker],
             ..head
         };
-        assert!(letter_head(&letter(&long)).unwrap().attempts.is_empty());
-        assert_eq!(letter_head(&message(None, &full())), None);
+        assert!(read(&long).0.attempts.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_known_among_the_dead_is_passed_over() {
+        let of_type = |kind: &str| BasicProperties::default().with_type(kind.into());
+        for properties in [
+            message(None, &full()),
+            of_type("tidings.letter.v1"),
+            of_type("tidings.letter.v2"),
+            of_type("tidings.audit.v1"),
+            of_type("tidings.seance.v1"),
+        ] {
+            let read = dead_record(Position(7), &properties, b"{}".into());
+            assert_eq!(read, None, "{properties:?}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use opentelemetry::{
     trace::{FutureExt as _, SpanContext, TraceContextExt as _, TraceState},
 };
 use tidings_broker::{
-    BrokerError, DeadEntry, Delays, Depth, Difference, Lane, LaneName, LedgerEntry, ReadFrom,
-    ReadUntil, Topology,
+    BrokerError, DeadEntry, DeadRecord, Delays, Depth, Difference, Lane, LaneName, LedgerEntry,
+    ReadFrom, ReadUntil, Topology,
 };
 use tidings_model::{Announcement, Draft, Record, payload::groupme};
 use tokio::{
@@ -123,6 +123,9 @@ impl Broker for Scripted {
         _: ReadFrom,
         _: ReadUntil,
     ) -> Result<BoxStream<'static, Result<DeadEntry, BrokerError>>, BrokerError> {
+        Err(away())
+    }
+    async fn record(&self, _: Vec<DeadRecord>) -> Result<(), BrokerError> {
         Err(away())
     }
     async fn announce(&self, _: &Announcement) -> Result<(), BrokerError> {

@@ -134,7 +134,9 @@ async fn a_dead_letter_keeps_its_bytes_as_they_were() {
     settled(&mut lane, ticket).await;
     for _ in 0..2 {
         let mut dead = broker.dead(ReadFrom::First, ReadUntil::Now).await.unwrap();
-        let DeadRecord::Letter { head, body } = dead.next().await.unwrap().unwrap().record;
+        let DeadRecord::Letter { head, body } = dead.next().await.unwrap().unwrap().record else {
+            panic!("not a letter");
+        };
         assert_eq!((&head, &body), (&*expected, &garbage.body));
         assert!(dead.next().await.is_none());
     }

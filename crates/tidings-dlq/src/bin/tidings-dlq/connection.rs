@@ -1,7 +1,8 @@
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use tidings_broker::{Broker, Options};
+use tidings_dlq::{Cache, Operator};
 use tidings_model::{BrokerUrl, config::Prefix};
 use uuid::Uuid;
 
@@ -35,4 +36,34 @@ impl Connection {
         };
         Ok(tidings_broker::connect(&url, options).await?)
     }
+
+    /// Where the index of the broker's dead letters is kept.
+    pub(crate) fn cache(&self, broker: &dyn Broker) -> Cache {
+        let stream = format!("{} {}", broker.place(), self.prefix.as_str());
+        Cache::new(&caches().join("tidings"), stream)
+    }
+}
+
+/// Where the user's programs keep what can be made anew.
+fn caches() -> PathBuf {
+    let named = env("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || env("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let absolute = named.filter(|folder| folder.is_absolute());
+    absolute.or_else(home).unwrap_or_else(std::env::temp_dir)
+}
+
+pub(crate) fn operator(broker: &Arc<dyn Broker>) -> Operator {
+    Operator::new(Arc::clone(broker), who())
+}
+
+/// Who acts, as the audit has it: `user@host`.
+pub(crate) fn who() -> String {
+    let user = ["USER", "LOGNAME"].into_iter().find_map(env);
+    let user = user.unwrap_or_else(|| "somebody".into());
+    let host = hostname::get().unwrap_or_default();
+    format!("{user}@{}", host.to_string_lossy())
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

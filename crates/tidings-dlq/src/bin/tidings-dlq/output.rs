@@ -1,7 +1,11 @@
 use std::io::{self, BufWriter, StdoutLock, Write as _};
 
+use jiff::Timestamp;
 use serde::Serialize;
-use tidings_model::printable;
+use tidings_model::{Attempt, printable};
+
+/// As much of the provider's words as a table has room for, in characters.
+const WORDS: usize = 60;
 
 /// Lines of data on stdout, buffered: end with [`Lines::flush`].
 #[derive(Debug)]
@@ -31,4 +35,25 @@ pub(crate) fn json_line(value: &impl Serialize) -> anyhow::Result<String> {
 /// Tells people something, on stderr. That nobody listens is no error.
 pub(crate) fn say(words: &str) {
     let _ = writeln!(io::stderr().lock(), "{words}");
+}
+
+/// A moment, to the second.
+pub(crate) fn short(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// What an attempt showed, in as many words as a table has room for.
+pub(crate) fn last_words(attempt: &Attempt) -> String {
+    let status = attempt
+        .status
+        .map_or_else(|| attempt.verdict.to_string(), |status| status.to_string());
+    let words = printable(attempt.error.as_deref().unwrap_or_default()).into_owned();
+    let mut characters = words.chars();
+    let start: String = characters.by_ref().take(WORDS).collect();
+    let more = if characters.next().is_some() {
+        "…"
+    } else {
+        ""
+    };
+    format!("{status} {start}{more}").trim_end().to_owned()
 }

@@ -2,18 +2,14 @@ use comfy_table::{Table, presets};
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use tidings_broker::{Broker, BrokerError};
-use tidings_dlq::{Filter, Letter, Order, Shortlist, read};
-use tidings_model::{
-    Account, Attempt, DeadLetter, LetterState, Moment, Provider, Reason, printable,
-};
+use tidings_dlq::{Letter, Shortlist, read};
+use tidings_model::DeadLetter;
 
 use crate::{
     exit::Exit,
-    output::{Lines, json_line, say},
+    output::{Lines, json_line, last_words, say, short},
+    which::{First, Keeping, Which},
 };
-
-/// As much of the provider's words as a table has room for, in characters.
-const WORDS: usize = 60;
 
 /// List the dead letters: a table, or one JSON object a line
 #[derive(Debug, clap::Args)]
@@ -21,78 +17,28 @@ pub(crate) struct Args {
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
-    /// Only of these accounts
-    #[arg(long = "account", value_name = "ACCOUNT", num_args = 1..)]
-    accounts: Vec<Account>,
-    /// Only of these providers
-    #[arg(long = "provider", value_name = "PROVIDER", num_args = 1..)]
-    providers: Vec<Provider>,
-    /// Only for these reasons, such as rejected or expired
-    #[arg(long = "reason", value_name = "REASON", num_args = 1..)]
-    reasons: Vec<Reason>,
-    /// Only those dead since then: a time such as 2026-01-01T09:00:00Z, or how long ago, such as 2h
-    #[arg(long, value_name = "TIME")]
-    since: Option<Moment>,
-    /// Only those dead before then
-    #[arg(long, value_name = "TIME")]
-    until: Option<Moment>,
-    /// Only in this state: open, replayed, edited, discarded, or all
-    #[arg(long, value_name = "STATE", default_value = "open")]
-    state: States,
-    /// Which come first: oldest, newest, account or reason; without it they come as they were written
-    #[arg(long, value_name = "ORDER")]
-    sort: Option<Order>,
-    /// At most so many
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-}
-
-/// The states of `--state`; none of them means all.
-#[derive(Debug, Clone)]
-struct States(Vec<LetterState>);
-
-impl std::str::FromStr for States {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let state = match text {
-            "all" => return Ok(Self(Vec::new())),
-            "open" => LetterState::Open,
-            "replayed" => LetterState::Replayed,
-            "edited" => LetterState::Edited,
-            "discarded" => LetterState::Discarded,
-            other => {
-                return Err(format!(
-                    "state {other:?} is none of open, replayed, edited, discarded, all"
-                ));
-            }
-        };
-        Ok(Self(vec![state]))
-    }
-}
-
-impl Args {
-    fn filter(&self, now: Timestamp) -> Filter {
-        Filter {
-            ids: Vec::new(),
-            accounts: self.accounts.clone(),
-            providers: self.providers.clone(),
-            reasons: self.reasons.clone(),
-            states: self.state.0.clone(),
-            since: self.since.map(|moment| moment.before(now)),
-            until: self.until.map(|moment| moment.before(now)),
-        }
-    }
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    keeping: Keeping,
+    #[command(flatten)]
+    first: First,
 }
 
 pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit> {
     let mut lines = Lines::to_stdout();
-    let letters = read(broker, args.filter(Timestamp::now())).await?;
+    let letters = read(broker, args.which.filter(Timestamp::now())).await?;
     if args.json {
-        each(letters, args, json_line, |line| Ok(lines.text(&line)?)).await?;
+        let line = |letter: &Letter| json_line(&letter.letter);
+        each(letters, args, line, |line| Ok(lines.text(&line)?)).await?;
     } else {
         let mut rows = Vec::new();
-        let row = |letter: &DeadLetter| Ok(row(letter));
+        let retention = args.keeping.retention();
+        let near = retention.near(Timestamp::now());
+        let row = |letter: &Letter| {
+            let end = (letter.written_at < near).then(|| retention.end(letter.written_at));
+            Ok(row(&letter.letter, end))
+        };
         each(letters, args, row, |row| {
             rows.push(row);
             Ok(())
@@ -111,20 +57,20 @@ pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit
 async fn each<T>(
     mut letters: impl Stream<Item = Result<Letter, BrokerError>> + Unpin,
     args: &Args,
-    render: impl Fn(&DeadLetter) -> anyhow::Result<T>,
+    render: impl Fn(&Letter) -> anyhow::Result<T>,
     mut show: impl FnMut(T) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let Some(order) = args.sort else {
-        let mut letters = letters.take(args.limit.unwrap_or(usize::MAX));
+    let Some(order) = args.first.sort else {
+        let mut letters = letters.take(args.first.limit.unwrap_or(usize::MAX));
         while let Some(letter) = letters.next().await {
-            show(render(&letter?.letter)?)?;
+            show(render(&letter?)?)?;
         }
         return Ok(());
     };
-    let mut list = Shortlist::new(order, args.limit);
+    let mut list = Shortlist::new(order, args.first.limit);
     while let Some(letter) = letters.next().await {
-        let letter = letter?.letter;
-        list.push(&letter, render(&letter)?);
+        let letter = letter?;
+        list.push(&letter.letter, render(&letter)?);
     }
     list.finish().into_iter().try_for_each(show)
 }
@@ -144,7 +90,8 @@ fn table(rows: Vec<[String; 6]>) -> Table {
     table
 }
 
-fn row(letter: &DeadLetter) -> [String; 6] {
+/// `end` is when it is forgotten, where that is near.
+fn row(letter: &DeadLetter, end: Option<Timestamp>) -> [String; 6] {
     let message = &letter.message;
     let id = message
         .id()
@@ -156,23 +103,11 @@ fn row(letter: &DeadLetter) -> [String; 6] {
         id,
         message.account().map_or("-".into(), ToString::to_string),
         letter.reason.to_string(),
-        letter.dead_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        match end {
+            Some(end) => format!("{} (kept until {})", short(letter.dead_at), short(end)),
+            None => short(letter.dead_at),
+        },
         letter.attempts.len().to_string(),
         letter.attempts.last().map_or("-".into(), last_words),
     ]
-}
-
-fn last_words(attempt: &Attempt) -> String {
-    let status = attempt
-        .status
-        .map_or_else(|| attempt.verdict.to_string(), |status| status.to_string());
-    let words = printable(attempt.error.as_deref().unwrap_or_default()).into_owned();
-    let mut characters = words.chars();
-    let start: String = characters.by_ref().take(WORDS).collect();
-    let more = if characters.next().is_some() {
-        "…"
-    } else {
-        ""
-    };
-    format!("{status} {start}{more}").trim_end().to_owned()
 }

@@ -1,11 +1,15 @@
 use futures::StreamExt;
-use tidings_broker::Broker;
-use tidings_dlq::{Filter, Letter, advice, read};
-use tidings_model::{Attempt, LetterMessage, Message, MessageId, printable};
+use jiff::Timestamp;
+use tidings_broker::{Broker, ReadFrom};
+use tidings_dlq::{Filter, Letter, Register, Retention, advice, read_with};
+use tidings_model::{
+    Attempt, LetterKey, LetterMessage, LetterState, Message, MessageId, printable,
+};
 
 use crate::{
     exit::Exit,
     output::{Lines, json_line, say},
+    which::Keeping,
 };
 
 /// As much of a body that is no message as is shown, in bytes.
@@ -22,6 +26,8 @@ pub(crate) struct Args {
     /// One JSON object a line instead of words
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit> {
@@ -30,7 +36,8 @@ pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit
         ..Filter::default()
     };
     let mut lines = Lines::to_stdout();
-    let mut letters = read(broker, filter).await?;
+    let register = Register::read(broker, ReadFrom::First).await?;
+    let mut letters = read_with(broker, register.clone(), filter).await?;
     let mut found = false;
     while let Some(letter) = letters.next().await {
         let letter = letter?;
@@ -40,7 +47,8 @@ pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit
             if found {
                 lines.text("")?;
             }
-            describe(&letter)
+            let retention = args.keeping.retention();
+            describe(&letter, &register, retention)
                 .iter()
                 .try_for_each(|line| lines.text(&printable(line)))?;
         }
@@ -58,7 +66,14 @@ pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit
 }
 
 /// The letter in words, a line each. Whoever writes them escapes what other people's text may hold.
-fn describe(Letter { letter, body, .. }: &Letter) -> Vec<String> {
+fn describe(letter: &Letter, register: &Register, retention: Retention) -> Vec<String> {
+    let Letter {
+        key,
+        letter,
+        body,
+        written_at,
+        ..
+    } = letter;
     let unknown = || "unknown".to_owned();
     let message = &letter.message;
     let mut lines = vec![
@@ -71,6 +86,7 @@ fn describe(Letter { letter, body, .. }: &Letter) -> Vec<String> {
             message.account().map_or_else(unknown, ToString::to_string)
         ),
         format!("dead since       {}", letter.dead_at),
+        format!("state            {}", state(key, letter.state, register)),
         format!(
             "reason           {}: {}",
             letter.reason,
@@ -82,6 +98,13 @@ fn describe(Letter { letter, body, .. }: &Letter) -> Vec<String> {
             if letter.maybe_delivered { "yes" } else { "no" }
         ),
     ];
+    let near = *written_at < retention.near(Timestamp::now());
+    if near && letter.state == LetterState::Open {
+        let end = retention.end(*written_at);
+        lines.push(format!(
+            "kept             until {end}; `tidings-dlq renew` keeps it longer"
+        ));
+    }
     if letter.generation > 0 {
         lines.push(format!("replay           {}", letter.generation));
     }
@@ -97,6 +120,37 @@ fn describe(Letter { letter, body, .. }: &Letter) -> Vec<String> {
     lines.push(String::new());
     lines.extend(content(message, body));
     lines
+}
+
+/// Its state, who brought it there and what came of it.
+fn state(key: &LetterKey, state: LetterState, register: &Register) -> String {
+    let Some(standing) = register.standing(key) else {
+        return state.to_string();
+    };
+    let operation = register.holder(key).or(standing.resolved_by);
+    let Some(operation) = operation else {
+        return state.to_string();
+    };
+    let began = register.operation(operation);
+    let by = began
+        .and_then(|operation| operation.began.as_ref())
+        .map(|began| {
+            let why = began.why.as_ref().map(|why| format!(": {why}"));
+            format!(" by {}{}", began.by, why.unwrap_or_default())
+        });
+    let claimed = if register.holder(key).is_some() {
+        ", claimed"
+    } else {
+        ""
+    };
+    let new_id = standing.new_id.as_ref();
+    let new_id = new_id
+        .map(|id| format!(", as message {id}"))
+        .unwrap_or_default();
+    format!(
+        "{state}{new_id}{claimed}{} (operation {operation})",
+        by.unwrap_or_default()
+    )
 }
 
 fn about(message: &Message) -> Vec<String> {

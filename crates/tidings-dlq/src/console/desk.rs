@@ -1,0 +1,299 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use tidings_broker::{Broker, BrokerError, DeadEntry, Position, ReadFrom, ReadUntil};
+use tidings_model::{LetterKey, OperationId, Verb};
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+    time::Instant,
+};
+
+use super::{
+    fleet::{Fleet, Lane},
+    guard::Guard,
+};
+use crate::{
+    Filter, Index, Letter, Operator, Plan, Register, Request,
+    operator::{OperatorError, Pace, Progress, Replay, Settling, Tally, Watch},
+};
+
+/// How soon reading is tried again after an error.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a letter that is kept may take to be read.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the pages are made from: the dead stream as far as it was read, what the workers said lately, and the
+/// operations that were begun here.
+#[derive(Clone)]
+pub(super) struct Desk {
+    broker: Arc<dyn Broker>,
+    guard: Arc<Guard>,
+    seen: Arc<RwLock<Seen>>,
+    whole: watch::Receiver<bool>,
+    fleet: Arc<Mutex<Fleet>>,
+    running: Arc<Mutex<HashMap<OperationId, Arc<Running>>>>,
+}
+
+/// What the dead stream says.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) index: Index,
+    pub(super) register: Register,
+}
+
+/// What is to be done, as somebody confirmed it.
+pub(super) struct Order {
+    pub(super) by: String,
+    pub(super) verb: Verb,
+    pub(super) request: Request,
+    pub(super) pace: Pace,
+    pub(super) why: Option<String>,
+}
+
+/// An operation that was begun here.
+pub(super) struct Running {
+    pub(super) verb: Verb,
+    pub(super) watch: Watch,
+    pub(super) began: Instant,
+    over: Mutex<Option<Result<Tally, String>>>,
+}
+
+impl Running {
+    pub(super) fn progress(&self) -> Progress {
+        self.watch.progress.borrow().clone()
+    }
+
+    /// What it has come to, once it is over.
+    pub(super) fn over(&self) -> Option<Result<Tally, String>> {
+        lock(&self.over).clone()
+    }
+}
+
+impl Seen {
+    fn take_in(&mut self, entry: &DeadEntry) {
+        self.index.take_in(entry);
+        self.register.take_in(entry);
+    }
+}
+
+impl Desk {
+    pub(super) async fn open(
+        broker: Arc<dyn Broker>,
+        guard: Arc<Guard>,
+    ) -> Result<Self, BrokerError> {
+        // So that a missing stream is told at once.
+        let announcements = broker.observe().await?;
+        drop(broker.dead(ReadFrom::Next, ReadUntil::Now).await?);
+        let (tell, whole) = watch::channel(false);
+        let desk = Self {
+            broker,
+            guard,
+            seen: Arc::default(),
+            whole,
+            fleet: Arc::default(),
+            running: Arc::default(),
+        };
+        tokio::spawn(desk.clone().read(tell));
+        let fleet = Arc::clone(&desk.fleet);
+        tokio::spawn(announcements.for_each(move |heard| {
+            lock(&fleet).hear(heard, Instant::now());
+            std::future::ready(())
+        }));
+        Ok(desk)
+    }
+
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    pub(super) fn place(&self) -> String {
+        self.broker.place()
+    }
+
+    /// Looks at what the stream says, once all of it was read for the first time.
+    pub(super) async fn look<T>(&self, look: impl FnOnce(&Seen) -> T) -> T {
+        // The reader lives as long as the process.
+        let _ = self.whole.clone().wait_for(|whole| *whole).await;
+        look(&self.seen.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn lanes(&self) -> Vec<Lane> {
+        lock(&self.fleet).lanes(Instant::now())
+    }
+
+    /// Reads one letter with its content; `None` where it is no longer kept.
+    pub(super) async fn letter(&self, key: &LetterKey) -> Result<Option<Letter>, BrokerError> {
+        let position = self
+            .look(|seen| seen.index.letter(key).map(|letter| letter.position))
+            .await;
+        let Some(position) = position else {
+            return Ok(None);
+        };
+        let from = match position.0.checked_sub(1) {
+            Some(before) => ReadFrom::After(Position(before)),
+            None => ReadFrom::First,
+        };
+        // It is there, so that this ends; and the end of the stream need not be looked for.
+        let mut entries = self.broker.dead(from, ReadUntil::Forever).await?;
+        let read = tokio::time::timeout(PATIENCE, entries.next()).await;
+        let Some(entry) = read.unwrap_or_default().transpose()? else {
+            return Ok(None);
+        };
+        let found = entry.position == position;
+        let letter = self.look(|seen| Letter::open(entry, &seen.register)).await;
+        Ok(letter.filter(|_| found))
+    }
+
+    /// The letters that a filter lets through, read for what it asks about their content.
+    pub(super) async fn holding(&self, filter: Filter) -> Result<Vec<LetterKey>, BrokerError> {
+        let register = self.look(|seen| seen.register.clone()).await;
+        let mut letters = crate::read_with(&*self.broker, register, filter).await?;
+        let mut holding = Vec::new();
+        while let Some(letter) = letters.next().await {
+            holding.push(letter?.key);
+        }
+        Ok(holding)
+    }
+
+    pub(super) async fn plan(&self, verb: Verb, request: Request) -> Result<Plan, BrokerError> {
+        let operator = Operator::new(Arc::clone(&self.broker), String::new());
+        operator.plan(verb, request, Timestamp::now()).await
+    }
+
+    /// Begins an operation, and lets it run whether anybody watches it or not.
+    pub(super) async fn begin(&self, order: Order) -> Result<OperationId, OperatorError> {
+        let (tell, began) = oneshot::channel();
+        let (desk, handle) = (self.clone(), Handle::current());
+        // A thread of its own: what an operation holds is for one thread at a time.
+        tokio::task::spawn_blocking(move || handle.block_on(desk.run(order, tell)));
+        began.await.unwrap_or_else(|_| {
+            Err(OperatorError::Broker(BrokerError::Away {
+                broker: self.place(),
+                why: "the operation broke off".into(),
+            }))
+        })
+    }
+
+    pub(super) fn running(&self, operation: OperationId) -> Option<Arc<Running>> {
+        lock(&self.running).get(&operation).cloned()
+    }
+
+    /// Stops what is under way; each can be resumed.
+    pub(super) fn stop(&self) {
+        let running = lock(&self.running);
+        running
+            .values()
+            .for_each(|running| running.watch.stop.cancel());
+    }
+
+    async fn run(self, order: Order, tell: oneshot::Sender<Result<OperationId, OperatorError>>) {
+        let Order {
+            by,
+            verb,
+            request,
+            pace,
+            why,
+        } = order;
+        let operator = Operator::new(Arc::clone(&self.broker), by);
+        let running = Arc::new(Running {
+            verb,
+            watch: Watch::default(),
+            began: Instant::now(),
+            over: Mutex::default(),
+        });
+        let begin = async {
+            let plan = operator.plan(verb, request, Timestamp::now()).await?;
+            running
+                .watch
+                .progress
+                .send_modify(|progress| progress.planned = plan.planned());
+            Ok(match verb {
+                Verb::Replay => Begun::Replay(Box::new(operator.replay(plan, pace).await?)),
+                _ => Begun::Settling(Box::new(operator.settle(plan, why).await?)),
+            })
+        };
+        let begun: Begun = match begin.await {
+            Ok(begun) => begun,
+            Err(error) => {
+                let _ = tell.send(Err(error));
+                return;
+            }
+        };
+        let operation = begun.operation();
+        lock(&self.running).insert(operation, Arc::clone(&running));
+        let _ = tell.send(Ok(operation));
+        let over = match begun {
+            Begun::Replay(replay) => replay.run(&running.watch).await,
+            Begun::Settling(settling) => settling.run(&running.watch).await,
+        };
+        if let Err(error) = &over {
+            tracing::warn!(%operation, %error, "an operation broke off");
+        }
+        *lock(&running.over) = Some(over.map_err(|error| error.to_string()));
+    }
+
+    /// Reads the stream, and goes on with what is written later.
+    async fn read(self, whole: watch::Sender<bool>) {
+        loop {
+            let until = match *whole.borrow() {
+                true => ReadUntil::Forever,
+                false => ReadUntil::Now,
+            };
+            match self.read_on(until).await {
+                Ok(()) => {
+                    whole.send_replace(true);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "reading the dead letters goes on as soon as it can")
+                }
+            }
+            if until == ReadUntil::Forever {
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+
+    async fn read_on(&self, until: ReadUntil) -> Result<(), BrokerError> {
+        let read = self
+            .seen
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .register
+            .position();
+        let from = read.map_or(ReadFrom::First, ReadFrom::After);
+        let mut entries = self.broker.dead(from, until).await?;
+        while let Some(entry) = entries.next().await {
+            let entry = entry?;
+            self.seen
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take_in(&entry);
+        }
+        Ok(())
+    }
+}
+
+enum Begun {
+    Replay(Box<Replay>),
+    Settling(Box<Settling>),
+}
+
+impl Begun {
+    fn operation(&self) -> OperationId {
+        match self {
+            Self::Replay(replay) => replay.operation(),
+            Self::Settling(settling) => settling.operation(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

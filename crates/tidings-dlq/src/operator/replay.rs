@@ -1,0 +1,326 @@
+mod begin;
+mod canary;
+mod message;
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use tidings_broker::PublishError;
+use tidings_model::{LetterKey, LetterState, OperationId, Verb};
+
+pub use self::begin::Resumed;
+use self::{
+    begin::Parameters,
+    canary::Canary,
+    message::{again, envelope},
+};
+use super::{
+    OperatorError, Stage, Tally, Watch,
+    acting::Acting,
+    ledger::{Outcomes, decided, reaches_back},
+    pace::Clock,
+};
+use crate::{
+    Planned,
+    letter::{Raw, bodies},
+};
+
+/// A replay that has begun: the audit says so.
+///
+/// Claim, publish, resolve: a letter is claimed before its message goes, and resolved once the broker confirmed it.
+/// Where a crash leaves a message in doubt, the ledger is asked whether it was sent; a copy that is under way still has
+/// the same generation and turn, and a worker's memory swallows one of the two.
+pub struct Replay {
+    acting: Acting,
+    /// The letters that it is for; of one that is resumed, those that it got.
+    letters: Vec<Planned>,
+    parameters: Parameters,
+    /// How many it was begun for.
+    planned: u64,
+    clock: Clock,
+    /// The ledger no longer tells which of them were sent: all may have been delivered.
+    forgotten: bool,
+    /// The letters whose messages were sent, in the order of sending.
+    sent: Vec<LetterKey>,
+    outcomes: Option<Outcomes>,
+    canary: Canary,
+    began_at: Timestamp,
+    tally: Tally,
+}
+
+impl std::fmt::Debug for Replay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replay")
+            .field("operation", &self.acting.operation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Replay {
+    fn new(
+        acting: Acting,
+        letters: Vec<Planned>,
+        planned: u64,
+        parameters: Parameters,
+        began_at: Timestamp,
+    ) -> Self {
+        let lost = planned.saturating_sub(letters.len() as u64);
+        let tally = Tally {
+            skipped: parameters.left_alone + lost,
+            ..Tally::default()
+        };
+        Self {
+            acting,
+            letters,
+            clock: Clock::new(parameters.pace.rate),
+            parameters,
+            planned,
+            forgotten: false,
+            sent: Vec::new(),
+            outcomes: None,
+            canary: Canary::Out,
+            began_at,
+            tally,
+        }
+    }
+
+    /// Which operation it is.
+    #[must_use]
+    pub fn operation(&self) -> OperationId {
+        self.acting.operation
+    }
+
+    /// How many letters it was begun for.
+    #[must_use]
+    pub fn planned(&self) -> u64 {
+        self.planned
+    }
+
+    /// Sends the messages.
+    ///
+    /// # Errors
+    /// When the broker goes away. It can be resumed.
+    pub async fn run(mut self, watch: &Watch) -> Result<Tally, OperatorError> {
+        self.tell(watch, Stage::Claiming);
+        self.claim().await?;
+        let letters = self.sort_out().await?;
+        self.follow_outcomes(&letters).await?;
+        self.send_all(&letters, watch).await?;
+        if let Some(outcomes) = &mut self.outcomes {
+            outcomes.catch_up()?;
+        }
+        let tally = self.total();
+        if !tally.interrupted {
+            self.acting.end(&tally).await?;
+        }
+        self.tell(watch, Stage::Acting);
+        Ok(tally)
+    }
+
+    /// Claims what is not claimed yet. Nothing is sent before all claims are seen.
+    async fn claim(&mut self) -> Result<(), OperatorError> {
+        let (operation, register) = (self.acting.operation, &self.acting.register);
+        let mine = |key| {
+            let resolved_by = register
+                .standing(key)
+                .and_then(|standing| standing.resolved_by);
+            register.holder(key) == Some(operation) || resolved_by == Some(operation)
+        };
+        let others = self.letters.iter().filter(|letter| !mine(&letter.key));
+        let others: Vec<Planned> = others.cloned().collect();
+        let take_over = self.parameters.request.take_over;
+        Ok(self.acting.claim(&others, take_over).await?)
+    }
+
+    /// The letters whose messages are to be sent: this operation's own, and not sent already.
+    async fn sort_out(&mut self) -> Result<Vec<Planned>, OperatorError> {
+        let mut held = Vec::new();
+        for letter in &self.letters {
+            let standing = self.acting.register.standing(&letter.key);
+            let done = standing.is_some_and(|standing| {
+                standing.resolved_by == Some(self.acting.operation)
+                    && standing.state == LetterState::Replayed
+            });
+            if done {
+                self.sent.push(letter.key.clone());
+            } else if self.acting.holds(&letter.key, Verb::Replay) {
+                held.push(letter.clone());
+            } else {
+                self.acting.lose(&letter.key, &mut self.tally);
+            }
+        }
+        let Some(since) = self.parameters.doubtful_since else {
+            return Ok(held);
+        };
+        self.forgotten = !reaches_back(&**self.acting.broker(), since).await?;
+        let doubtful = held.iter().map(|letter| again(&letter.key)).collect();
+        let found = decided(&**self.acting.broker(), since, &doubtful).await?;
+        let (sent, rest): (Vec<_>, Vec<_>) = held
+            .into_iter()
+            .partition(|letter| found.contains(&again(&letter.key)));
+        self.resolve(sent.into_iter().map(|letter| letter.key).collect())
+            .await?;
+        Ok(rest)
+    }
+
+    /// Follows what becomes of the messages that were and will be sent.
+    async fn follow_outcomes(&mut self, letters: &[Planned]) -> Result<(), OperatorError> {
+        if self.parameters.pace.watches() {
+            let letters = letters.iter().map(|letter| &letter.key);
+            let messages: HashSet<_> = self.sent.iter().chain(letters).map(again).collect();
+            let broker = self.acting.broker();
+            self.outcomes = Some(Outcomes::follow(&**broker, self.began_at, messages).await?);
+        }
+        Ok(())
+    }
+
+    async fn send_all(&mut self, letters: &[Planned], watch: &Watch) -> Result<(), OperatorError> {
+        let mut rest = letters;
+        loop {
+            if let Some(outcomes) = &mut self.outcomes {
+                outcomes.catch_up()?;
+            }
+            let canary = self.canary();
+            self.tally.stopped = self.must_stop(canary);
+            let through = rest.is_empty() && canary == Canary::Passed;
+            if through || self.tally.stopped.is_some() {
+                return Ok(());
+            }
+            let ended = self.outcomes.as_ref().map_or(0, Outcomes::ended);
+            let passed = canary == Canary::Passed;
+            let room = self.parameters.pace.room(self.sent.len(), ended, passed);
+            let wait = room == 0 || rest.is_empty();
+            self.tell(watch, if wait { Stage::Waiting } else { Stage::Acting });
+            tokio::select! {
+                biased;
+                () = watch.stop.cancelled() => {
+                    self.tally.interrupted = true;
+                    return Ok(());
+                }
+                more = more(&mut self.outcomes), if wait => more?,
+                () = self.clock.tick(), if !wait => {
+                    let hand = &rest[..room.min(rest.len())];
+                    let (found, left) = bodies(&**self.acting.broker(), hand).await?;
+                    let taken = hand.len() - left.len();
+                    rest = &rest[taken..];
+                    self.tally.skipped += (taken - found.len()) as u64;
+                    self.send(found).await?;
+                }
+            }
+        }
+    }
+
+    /// What became of those that went first; where there are fewer, of all. Once they passed, that holds.
+    fn canary(&mut self) -> Canary {
+        let (Some(canary), Some(outcomes)) = (self.parameters.pace.canary, &self.outcomes) else {
+            return Canary::Passed;
+        };
+        if self.canary != Canary::Passed {
+            let mine = self.planned - (self.tally.skipped - self.parameters.left_alone);
+            let wanted = canary.min(usize::try_from(mine).unwrap_or(usize::MAX));
+            let outcomes = self.sent.iter().map(|key| outcomes.outcome(&again(key)));
+            self.canary = Canary::judge(outcomes, wanted, self.tally.failed);
+        }
+        self.canary
+    }
+
+    fn must_stop(&self, canary: Canary) -> Option<String> {
+        if let Canary::Failed(failed) = canary {
+            return Some(format!("of the canary {failed} failed"));
+        }
+        let died = self.outcomes.as_ref().map_or(0, Outcomes::died) as u64;
+        let failed = died + self.tally.failed;
+        self.parameters
+            .pace
+            .stop_after_failures
+            .filter(|most| failed >= *most)
+            .map(|_| format!("{failed} failed"))
+    }
+
+    /// Sends messages again, and resolves the letters of those that the broker has.
+    async fn send(&mut self, letters: Vec<Raw>) -> Result<(), OperatorError> {
+        let mut on_their_way = Vec::with_capacity(letters.len());
+        let mut broken = None;
+        for letter in letters {
+            // Somebody may have taken it over meanwhile.
+            if !self.acting.holds(&letter.key, Verb::Replay) {
+                self.acting.lose(&letter.key, &mut self.tally);
+                continue;
+            }
+            self.clock.tick().await;
+            let maybe_delivered = letter.head.maybe_delivered || self.forgotten;
+            let consent = self.parameters.request.including_unknown;
+            let Some((key, envelope)) = envelope(letter, maybe_delivered, consent) else {
+                self.tally.skipped += 1;
+                continue;
+            };
+            self.clock.went();
+            match self.acting.broker().publish(envelope).await {
+                Ok(confirmation) => on_their_way.push((key, confirmation)),
+                Err(error) => self.not_sent(error, &mut broken),
+            }
+        }
+        let mut sent = Vec::with_capacity(on_their_way.len());
+        for (key, confirmation) in on_their_way {
+            match confirmation.await {
+                Ok(()) => sent.push(key),
+                Err(error) => self.not_sent(error, &mut broken),
+            }
+        }
+        self.resolve(sent).await?;
+        broken.map_or(Ok(()), |error| Err(OperatorError::Publish(error)))
+    }
+
+    /// A message that the broker refuses is a failure; a broker that is away ends the run.
+    fn not_sent(&mut self, error: PublishError, broken: &mut Option<PublishError>) {
+        match error {
+            PublishError::Away(_) | PublishError::Lost(_) | PublishError::Blocked(_) => {
+                *broken = Some(error);
+            }
+            refused => self.tally.fail(&refused),
+        }
+    }
+
+    async fn resolve(&mut self, letters: Vec<LetterKey>) -> Result<(), OperatorError> {
+        let state = LetterState::Replayed;
+        self.acting.resolve(&letters, state, None).await?;
+        self.sent.extend(letters);
+        Ok(())
+    }
+
+    /// What it has come to: what was neither sent nor refused was skipped.
+    fn total(&self) -> Tally {
+        let died = self.outcomes.as_ref().map_or(0, Outcomes::died) as u64;
+        let failed = self.tally.failed + died;
+        let done = (self.sent.len() as u64).saturating_sub(died);
+        let all = self.planned + self.parameters.left_alone;
+        let mut tally = Tally {
+            done,
+            failed,
+            skipped: all.saturating_sub(done + failed),
+            ..self.tally.clone()
+        };
+        if died > 0 {
+            let words = "died again: `tidings-dlq list` shows them".to_owned();
+            tally.failures.insert(words, died);
+        }
+        tally
+    }
+
+    fn tell(&self, watch: &Watch, stage: Stage) {
+        let total = self.total();
+        watch.progress.send_modify(|progress| {
+            progress.stage = stage;
+            progress.planned = self.planned;
+            (progress.done, progress.failed) = (total.done, total.failed);
+            progress.skipped = self.tally.skipped - self.parameters.left_alone;
+        });
+    }
+}
+
+async fn more(outcomes: &mut Option<Outcomes>) -> Result<(), OperatorError> {
+    match outcomes {
+        Some(outcomes) => Ok(outcomes.more().await?),
+        None => std::future::pending().await,
+    }
+}
