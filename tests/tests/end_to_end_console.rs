@@ -1,4 +1,4 @@
-//! The web console, in a real browser: real letters of a real worker, looked at and acted on.
+//! Looking at dead letters, real ones of a real worker: in a real browser, and as lines that are sent again.
 
 use std::path::Path;
 
@@ -15,6 +15,7 @@ use tidings_tests::{
 on_each_broker! {
     letters_are_found_replayed_discarded_and_restored_in_a_browser,
     only_who_may_looks_in_and_only_the_consoles_own_pages_act,
+    what_is_exported_is_sent_as_new_messages,
 }
 
 /// More than a screen of text that would like to be more than text.
@@ -235,6 +236,39 @@ async fn letters_are_found_replayed_discarded_and_restored_in_a_browser(on: On) 
         picture(on, &night, "dark").await;
         night.close().await;
     }
+}
+
+async fn what_is_exported_is_sent_as_new_messages(on: On) {
+    let fleet = fleet(on).await;
+    let _worker = fleet.worker().await;
+    let ids = fleet.send(&dying()).await;
+    fleet.reckon(&ids).await;
+    let export = ["export", "--account", "pingup.shop", "grupo.forum"];
+    let exported = fleet.command("tidings-dlq", &export).run("").await;
+    assert!(exported.status.success(), "{exported:?}");
+    let checked = fleet
+        .command("tidings", &["send", "--dry-run"])
+        .run(&exported.stdout)
+        .await;
+    assert!(checked.status.success(), "{checked:?}");
+    fleet.sandbox.heal().await;
+    let sent = fleet
+        .command("tidings", &["send"])
+        .run(&exported.stdout)
+        .await;
+    assert!(sent.status.success(), "{sent:?}");
+    eventually(
+        "each is recorded once, as a message of its own",
+        async || {
+            let times = fleet.sandbox.book().await.times();
+            match times.len() == 41 && times.values().all(|count| *count == 1) {
+                true => Ok(()),
+                false => Err(times),
+            }
+        },
+    )
+    .await;
+    assert_eq!(open(&fleet).await.len(), 51, "exporting changes nothing");
 }
 
 async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {

@@ -55,7 +55,7 @@ fn headline(groups: &[Group], now: Timestamp) -> Markup {
             p.lead {
                 "The last one died " (ago(last, now)) ". "
                 @if maybe > 0 {
-                    strong { (number(maybe)) @if maybe == 1 { " of them may" } @else { " of them may" } " have been delivered all the same." }
+                    strong { (number(maybe)) " of them may have been delivered all the same." }
                 } @else { "None of them may have been delivered." }
             }
         } @else {
@@ -84,12 +84,13 @@ fn table(groups: &[Group], now: Timestamp) -> Markup {
                     tr {
                         td.n.count {
                             a.row.many href=(href(group)) aria-label=(label(group)) { (number(group.count)) }
-                            @if group.maybe_delivered > 0 {
-                                span.sub { (number(group.maybe_delivered)) " maybe delivered" }
-                            }
                         }
                         td { @match &group.account { Some(account) => (account), None => span.quiet { "unknown" } } }
-                        td.w { (group.reason) span.sub { (words(&group.signature)) } }
+                        td.w {
+                            (group.reason)
+                            @if group.maybe_delivered > 0 { " " span.badge.maybe { (number(group.maybe_delivered)) " maybe delivered" } }
+                            span.sub { (words(&group.signature)) }
+                        }
                         td { (bars(&group.over_time)) }
                         td.t data-name="first" { (ago(group.first_seen, now)) }
                         td.t data-name="last" { (ago(group.last_seen, now)) }
