@@ -1,6 +1,7 @@
 //! The limits of a lane: its account's, and each destination's. GCRA, on a clock that is passed in.
 
 use std::{
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
     num::NonZeroU32,
     sync::{
@@ -15,7 +16,7 @@ use governor::{
     clock::{Clock, Reference},
     middleware::NoOpMiddleware,
     nanos::Nanos,
-    state::{InMemoryState, NotKeyed, keyed::HashMapStateStore},
+    state::{InMemoryState, NotKeyed},
 };
 use tidings_model::Rate;
 use tokio::time::Instant;
@@ -108,89 +109,77 @@ impl AccountLimit {
     }
 }
 
-type Keyed = RateLimiter<u64, HashMapStateStore<u64>, Hands, NoOpMiddleware<Nanos>>;
-
 /// The limits of the destinations of one tenure. A destination that was not seen yet starts empty too.
+///
+/// Without bursts a limit is the time of the next permit. Asking for it takes nothing: a call takes its destination's
+/// permit and its account's in the same moment, or the wait for one would bring it closer to the next of the other.
 #[derive(Debug)]
 pub(crate) struct DestinationLimits {
-    start: Instant,
-    hands: Hands,
     hasher: RandomState,
-    limits: Option<(Duration, Keyed)>,
+    interval: Option<Duration>,
+    /// When a destination that is not in `next` has its first permit.
+    first: Instant,
+    next: HashMap<u64, Instant>,
     /// When the next message that is sent away to wait may come back, by destination.
-    waiting: std::collections::HashMap<u64, Instant>,
-    seen: std::collections::HashSet<u64>,
+    waiting: HashMap<u64, Instant>,
 }
 
 /// When each of the messages that wait for their destinations can go: those of one destination behind each other.
 #[derive(Debug, Default)]
-pub(crate) struct Line(std::collections::HashMap<u64, Instant>);
+pub(crate) struct Line(HashMap<u64, Instant>);
 
 impl DestinationLimits {
     /// How many destinations are remembered before those that are long refilled are forgotten.
     const KEPT: usize = 10_000;
 
     pub(crate) fn new(rate: &Rate, start: Instant) -> Self {
-        let hands = Hands::default();
-        let limits = quota(rate, NonZeroU32::MIN)
-            .zip(rate.interval())
-            .map(|(quota, interval)| {
-                (
-                    interval,
-                    RateLimiter::hashmap_with_clock(quota, hands.clone()),
-                )
-            });
-        let (waiting, seen) = Default::default();
+        let interval = rate.interval();
+        let (next, waiting) = Default::default();
         Self {
-            start,
-            hands,
             hasher: RandomState::new(),
-            limits,
+            interval,
+            first: start + interval.unwrap_or_default(),
+            next,
             waiting,
-            seen,
         }
     }
 
-    /// Takes a permit for a destination, or says when one can be taken.
-    pub(crate) fn take(&mut self, destination: &str, now: Instant) -> Result<(), Instant> {
-        let Some((_, limiter)) = &self.limits else {
-            return Ok(());
+    /// When a destination has its next permit; a time that has passed means now.
+    pub(crate) fn next(&self, destination: &str) -> Instant {
+        if self.interval.is_none() {
+            return self.first;
+        }
+        let next = self.next.get(&self.hasher.hash_one(destination));
+        next.copied().unwrap_or(self.first)
+    }
+
+    /// Takes a permit that can be had now.
+    pub(crate) fn take(&mut self, destination: &str, now: Instant) {
+        let Some(interval) = self.interval else {
+            return;
         };
         let key = self.hasher.hash_one(destination);
-        if self.seen.insert(key) {
-            self.hands.set(Duration::ZERO);
-            let _ = limiter.check_key(&key);
-        }
-        self.hands.set(now.saturating_duration_since(self.start));
-        let taken = limiter.check_key(&key).map_err(|not_until| {
-            self.start
-                + not_until
-                    .earliest_possible()
-                    .duration_since(Nanos::new(0))
-                    .into()
-        });
-        if self.seen.len() > Self::KEPT {
-            limiter.retain_recent();
-            self.seen.clear();
+        self.next.insert(key, now + interval);
+        if self.next.len() > Self::KEPT && now >= self.first {
+            self.next.retain(|_, at| *at > now);
             self.waiting.retain(|_, at| *at > now);
         }
-        taken
     }
 
     /// Puts a message in line, where its destination has its next permit then; returns when the message can go.
     pub(crate) fn queue_up(&self, line: &mut Line, destination: &str, next: Instant) -> Instant {
-        let Some((interval, _)) = &self.limits else {
+        let Some(interval) = self.interval else {
             return next;
         };
         let place = line.0.entry(self.hasher.hash_one(destination));
-        let at = place.and_modify(|last| *last += *interval).or_insert(next);
+        let at = place.and_modify(|last| *last += interval).or_insert(next);
         *at
     }
 
     /// When a message of this destination that is sent away to wait should come back: each a permit later than the
     /// one before it, so that they do not all come at once and are sent away again.
     pub(crate) fn come_back(&mut self, destination: &str, earliest: Instant) -> Instant {
-        let Some((interval, _)) = &self.limits else {
+        let Some(interval) = self.interval else {
             return earliest;
         };
         let next = self
@@ -198,7 +187,7 @@ impl DestinationLimits {
             .entry(self.hasher.hash_one(destination))
             .or_insert(earliest);
         let at = (*next).max(earliest);
-        *next = at + *interval;
+        *next = at + interval;
         at
     }
 }
@@ -276,10 +265,25 @@ mod tests {
         let start = Instant::now();
         let mut limits = DestinationLimits::new(&rate("1/2s"), start);
         let second = |s| start + Duration::from_secs(s);
-        assert_eq!(limits.take("a", second(1)), Err(second(2)));
-        assert_eq!(limits.take("a", second(2)), Ok(()));
-        assert_eq!(limits.take("a", second(3)), Err(second(4)));
-        assert_eq!(limits.take("b", second(3)), Ok(()));
+        assert_eq!(limits.next("a"), second(2));
+        limits.take("a", second(3));
+        assert_eq!((limits.next("a"), limits.next("b")), (second(5), second(2)));
+    }
+
+    #[test]
+    fn asking_takes_nothing_and_refilled_destinations_are_forgotten() {
+        let start = Instant::now();
+        let mut limits = DestinationLimits::new(&rate("1/s"), start);
+        let second = |s| start + Duration::from_secs(s);
+        for n in 0..DestinationLimits::KEPT {
+            limits.take(&n.to_string(), second(1));
+        }
+        limits.take("later", second(3));
+        assert_eq!(limits.next.len(), 1);
+        assert_eq!(
+            (limits.next("later"), limits.next("0")),
+            (second(4), second(1))
+        );
     }
 
     #[test]
@@ -297,11 +301,9 @@ mod tests {
         let now = Instant::now();
         let limit = AccountLimit::new(&rate("unlimited"), burst(1), now);
         assert!((0..1000).all(|_| limit.take(now).is_ok()));
-        assert!(
-            DestinationLimits::new(&rate("unlimited"), now)
-                .take("a", now)
-                .is_ok()
-        );
+        let mut limits = DestinationLimits::new(&rate("unlimited"), now);
+        limits.take("a", now);
+        assert!(limits.next("a") <= now);
     }
 
     #[test]

@@ -66,7 +66,6 @@ impl Serving {
             inherited,
             need: Need::Call,
             held_since: Instant::now(),
-            may_reach: false,
             message: Arc::new(message),
         };
         if due > now {

@@ -101,7 +101,6 @@ impl Serving {
                 }
                 None => {
                     job.need = Need::CallAfterReading(*began);
-                    job.may_reach = false;
                     self.held.push_front(job);
                 }
             },

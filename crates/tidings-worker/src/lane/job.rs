@@ -18,8 +18,6 @@ pub(super) struct Job {
     pub(super) need: Need,
     /// Since when it waits to be called.
     pub(super) held_since: Instant,
-    /// It has its destination's permit.
-    pub(super) may_reach: bool,
 }
 
 /// What a job needs before it can be decided.

@@ -78,19 +78,21 @@ impl Serving {
             Ok(index) => index,
             Err(until) => return Pick::Wait(until),
         };
-        // A look-up takes a permit for each page itself.
-        let permit = match self.held.get(index) {
-            Some(job) if job.needs_look_up() => Ok(()),
-            Some(_) => self.limit.take(Instant::now()),
-            None => return Pick::Wait(None),
+        let Some(job) = self.held.get(index) else {
+            return Pick::Wait(None);
         };
-        match permit {
-            Ok(()) => self
-                .held
-                .remove(index)
-                .map_or(Pick::Wait(None), |job| Pick::Start(Box::new(job))),
-            Err(at) => Pick::Wait(Some(at)),
+        // A look-up takes a permit for each page itself.
+        if !job.needs_look_up() {
+            let now = Instant::now();
+            if let Err(at) = self.limit.take(now) {
+                return Pick::Wait(Some(at));
+            }
+            let destination = job.message.payload.destination();
+            self.destinations.take(destination, now);
         }
+        self.held
+            .remove(index)
+            .map_or(Pick::Wait(None), |job| Pick::Start(Box::new(job)))
     }
 
     /// Looks through what is held, in queue order. What has ended meanwhile, or has long to wait for its
@@ -105,7 +107,7 @@ impl Serving {
         let mut index = 0;
         while let Some(job) = self.held.get_mut(index) {
             job.refresh(now);
-            if job.needs_look_up() || job.may_reach {
+            if job.needs_look_up() {
                 return Ok(index);
             }
             if let Some(reason) = ended(job, context) {
@@ -114,28 +116,20 @@ impl Serving {
                 }
                 continue;
             }
-            match self
-                .destinations
-                .take(job.message.payload.destination(), now)
-            {
-                Ok(()) => {
-                    job.may_reach = true;
-                    return Ok(index);
-                }
-                Err(next) => {
-                    let destination = job.message.payload.destination();
-                    let at = self.destinations.queue_up(&mut line, destination, next);
-                    if at.duration_since(now) > LONG_WAIT {
-                        if let Some(job) = self.held.remove(index) {
-                            self.send_away(job, at, now, context);
-                        }
-                        continue;
-                    }
-                    earliest =
-                        earliest.map_or(Some(at), |earliest: Instant| Some(earliest.min(at)));
-                    index += 1;
-                }
+            let destination = job.message.payload.destination();
+            let next = self.destinations.next(destination);
+            if next <= now {
+                return Ok(index);
             }
+            let at = self.destinations.queue_up(&mut line, destination, next);
+            if at.duration_since(now) > LONG_WAIT {
+                if let Some(job) = self.held.remove(index) {
+                    self.send_away(job, at, now, context);
+                }
+                continue;
+            }
+            earliest = earliest.map_or(Some(at), |earliest: Instant| Some(earliest.min(at)));
+            index += 1;
         }
         Err(earliest)
     }
