@@ -7,7 +7,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{Process, Program, eventually};
+use crate::{Process, Program, eventually, rabbitmq::ports::free_ports};
 
 /// What a headless Chromium needs to run as anybody, anywhere, and to talk to nobody.
 const ARGUMENTS: [&str; 10] = [
@@ -39,16 +39,13 @@ impl Browser {
     pub async fn start(dark: bool) -> Self {
         let profile = tempfile::tempdir().expect("a temporary folder");
         // Chromium keeps what it caches beside its profile, and nothing in the user's home.
+        // Left to choose, it wants the same port of IPv4 that it was given of IPv6, and ends where another has that one.
+        let [port] = free_ports();
         let driver = Program::installed("chromedriver")
-            .args(["--port=0"])
+            .arg(format!("--port={port}"))
             .env("HOME", profile.path())
             .start();
-        let line = driver.line("started successfully on port").await;
-        let port = line
-            .rsplit(' ')
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches('.');
+        driver.line("started successfully on port").await;
         let mut arguments = ARGUMENTS.map(str::to_owned).to_vec();
         arguments.push(format!(
             "--user-data-dir={}",

@@ -7,7 +7,7 @@ mod container;
 mod installed;
 mod management;
 mod node;
-mod ports;
+pub(crate) mod ports;
 mod vhost;
 
 pub use node::PrivateNode;
