@@ -1,5 +1,5 @@
 use futures::{Stream, StreamExt, future};
-use tidings_broker::{Broker, BrokerError, DeadRecord, ReadFrom, ReadUntil};
+use tidings_broker::{Broker, BrokerError, ReadFrom, ReadUntil};
 
 use crate::{
     Filter, Letter, Register,
@@ -22,16 +22,7 @@ pub async fn follow(
     let entries = broker.dead(from, ReadUntil::Forever).await?;
     let (mut told, register) = (Told::default(), Register::default());
     Ok(entries.filter_map(move |entry| {
-        let letter = entry.map(|entry| {
-            let DeadRecord::Letter { head, body } = entry.record else {
-                return None;
-            };
-            let key = told.first(&head, entry.position)?;
-            let letter = Letter::new(key, entry.position, head, body, &register);
-            filter
-                .includes(&letter.letter, &letter.body)
-                .then_some(letter)
-        });
+        let letter = entry.map(|entry| Letter::wanted(entry, &mut told, &register, &filter));
         future::ready(letter.transpose())
     }))
 }

@@ -54,14 +54,7 @@ pub async fn read_with(
     Ok(entries.filter_map(move |entry| {
         let letter = entry.map(|entry| {
             register.take_in(&entry);
-            let DeadRecord::Letter { head, body } = entry.record else {
-                return None;
-            };
-            let key = told.first(&head, entry.position)?;
-            let letter = Letter::new(key, entry.position, head, body, &register);
-            filter
-                .includes(&letter.letter, &letter.body)
-                .then_some(letter)
+            Letter::wanted(entry, &mut told, &register, &filter)
         });
         future::ready(letter.transpose())
     }))
@@ -74,6 +67,23 @@ pub(crate) fn begin(filter: &Filter) -> ReadFrom {
 }
 
 impl Letter {
+    /// The letter that an entry holds, where none of its key was told before and the filter lets it through.
+    pub(crate) fn wanted(
+        entry: DeadEntry,
+        told: &mut Told,
+        register: &Register,
+        filter: &Filter,
+    ) -> Option<Self> {
+        let DeadRecord::Letter { head, body } = entry.record else {
+            return None;
+        };
+        let key = told.first(&head, entry.position)?;
+        let letter = Self::new(key, entry.position, head, body, register);
+        filter
+            .includes(&letter.letter, &letter.body)
+            .then_some(letter)
+    }
+
     /// The letter that an entry holds, in the state that the register knows; `None` where it holds something else.
     pub(crate) fn open(entry: DeadEntry, register: &Register) -> Option<Self> {
         let DeadRecord::Letter { head, body } = entry.record else {
