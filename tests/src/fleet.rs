@@ -28,7 +28,7 @@ mod worker;
 
 pub use book::Book;
 pub use configuration::Configuration;
-pub use dead::refusals;
+pub use dead::{refusal, refusals};
 pub use ledger::Ledger;
 pub use message::{message, messages, to};
 pub use place::On;

@@ -8,7 +8,7 @@ use tidings_model::{LaneState, Outcome};
 use tidings_sandbox::{Fault, Faults, Latency, Limit, On as Calls, Per, Provider, Rate};
 use tidings_tests::{
     eventually,
-    fleet::{Configuration, Fleet, On, Worker, messages, to},
+    fleet::{Configuration, Fleet, On, Reckoning, Worker, messages, to},
     on_each_broker,
 };
 
@@ -139,15 +139,7 @@ async fn a_revoked_token_burns_nothing_and_heals_when_it_is_replaced(on: On) {
     }
 
     let reckoning = fleet.reckon(&ids).await;
-    reckoning.adds_up(&[]);
-    assert_eq!(reckoning.delivered(), ids.len());
-    assert!(
-        reckoning
-            .outcomes
-            .values()
-            .all(|outcome| attempts(outcome) == 1),
-        "no attempt was spent"
-    );
+    all_were_delivered_at_once(&reckoning, &ids);
     assert!(worker.terminate().await.success());
     assert!(!worker.log().contains("a-new-one"));
 }
@@ -156,6 +148,16 @@ fn attempts(outcome: &Outcome) -> u32 {
     match outcome {
         Outcome::Delivered { attempts, .. } | Outcome::Dead { attempts, .. } => *attempts,
     }
+}
+
+fn all_were_delivered_at_once(reckoning: &Reckoning, ids: &[String]) {
+    reckoning.adds_up(&[]);
+    assert_eq!(reckoning.delivered(), ids.len());
+    let mut outcomes = reckoning.outcomes.values();
+    assert!(
+        outcomes.all(|outcome| attempts(outcome) == 1),
+        "no attempt was spent"
+    );
 }
 
 async fn a_rate_limit_is_waited_out_also_by_the_next_worker(on: On) {
@@ -195,15 +197,7 @@ async fn a_rate_limit_is_waited_out_also_by_the_next_worker(on: On) {
     let next = fleet.worker().await;
 
     let reckoning = fleet.reckon(&ids).await;
-    reckoning.adds_up(&[]);
-    assert_eq!(reckoning.delivered(), ids.len());
-    assert!(
-        reckoning
-            .outcomes
-            .values()
-            .all(|outcome| attempts(outcome) == 1),
-        "no attempt was spent"
-    );
+    all_were_delivered_at_once(&reckoning, &ids);
     for provider in [Provider::GroupMe, Provider::Raven] {
         let book = &reckoning.book;
         let refused: Vec<u64> = book

@@ -13,7 +13,7 @@ use tidings_model::{Headers, Outcome, Reason, Record, Tenure};
 use tidings_sandbox::{Fault, Faults, Garbage, Latency, On as Calls, Operation, Provider};
 use tidings_tests::{
     eventually,
-    fleet::{Fleet, On, message, messages, to},
+    fleet::{Fleet, On, message, messages, refusal, to},
     on_each_broker, on_rabbitmq_4_3,
 };
 
@@ -54,16 +54,7 @@ fn class(destination: &'static str, fault: Fault, ends: Option<Reason>) -> Class
 
 /// The classes of a provider. `HEALS` strikes once, and what is tried again then passes.
 fn classes(provider: Provider) -> Vec<Class> {
-    let refused = match provider {
-        Provider::Grupo => {
-            Fault::status(200).body(json!({"success": false, "error_key": "user_not_found"}))
-        }
-        Provider::Raven => Fault::status(404),
-        Provider::Pingup => Fault::status(400)
-            .body(json!({"success": false, "message": "The conversation is not open"})),
-        Provider::WhatsPie => Fault::status(422),
-        Provider::GroupMe => Fault::status(400),
-    };
+    let refused = refusal(provider);
     let limited = if provider == Provider::GroupMe {
         420
     } else {

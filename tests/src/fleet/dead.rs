@@ -9,21 +9,22 @@ use tidings_sandbox::{Fault, Faults, On as Calls, Operation, Provider};
 use super::{Fleet, lines};
 use crate::eventually;
 
+/// What a provider says to a message that it will never take.
+pub fn refusal(provider: Provider) -> Fault {
+    match provider {
+        Provider::Grupo => {
+            Fault::status(200).body(json!({"success": false, "error_key": "user_not_found"}))
+        }
+        Provider::Raven => Fault::status(404),
+        Provider::Pingup => Fault::status(400)
+            .body(json!({"success": false, "message": "The conversation is not open"})),
+        Provider::WhatsPie => Fault::status(422),
+        Provider::GroupMe => Fault::status(400),
+    }
+}
+
 /// What each provider says to a message that it will never take.
 pub fn refusals() -> Faults {
-    let refusal = |provider: Provider| {
-        let fault = match provider {
-            Provider::Grupo => {
-                Fault::status(200).body(json!({"success": false, "error_key": "user_not_found"}))
-            }
-            Provider::Raven => Fault::status(404),
-            Provider::Pingup => Fault::status(400)
-                .body(json!({"success": false, "message": "The conversation is not open"})),
-            Provider::WhatsPie => Fault::status(422),
-            Provider::GroupMe => Fault::status(400),
-        };
-        fault.on(Calls::from(provider).operation(Operation::Send))
-    };
     let providers = [
         Provider::Grupo,
         Provider::Raven,
@@ -33,7 +34,7 @@ pub fn refusals() -> Faults {
     ];
     providers
         .into_iter()
-        .map(refusal)
+        .map(|provider| refusal(provider).on(Calls::from(provider).operation(Operation::Send)))
         .fold(Faults::none(), Faults::fault)
 }
 
