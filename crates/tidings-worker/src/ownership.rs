@@ -33,6 +33,9 @@ const DEAF: Duration = Duration::from_millis(1750);
 // Where everybody stops hearing at once, each is deaf before another seems gone to it.
 const _: () = assert!(DEAF.as_millis() + ANNOUNCE.as_millis() < SILENT.as_millis());
 
+// Where everybody stops hearing at once, nobody was heard for so long before we hear again.
+const _: () = assert!(LISTEN.as_millis() < DEAF.as_millis() - ANNOUNCE.as_millis());
+
 /// A worker that has been deaf for so long does not stand in the way of others any more.
 const STONE_DEAF: Duration = Duration::from_secs(10);
 
@@ -200,10 +203,12 @@ impl Ownership {
 
     /// Whether a worker that left a lane without a note may still write one: it is live, or what kept us from hearing
     /// anybody may still keep it from the broker.
+    ///
+    /// Others are heard a moment before our first echo: only a silence that began clearly earlier was shared.
     pub(crate) fn may_write_a_note(&self, worker: &WorkerId, now: Instant) -> bool {
         self.others.get(worker).is_some_and(|other| {
             let silent_for = now.saturating_duration_since(other.at);
-            self.is_live(other, now) || silent_for >= self.echo.heard_for(now)
+            self.is_live(other, now) || silent_for >= self.echo.heard_for(now) + LISTEN
         })
     }
 

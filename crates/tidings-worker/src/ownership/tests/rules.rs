@@ -16,14 +16,19 @@ struct World {
 }
 
 impl World {
-    /// A worker that hears.
-    fn new() -> Self {
+    /// A worker that has not heard itself yet.
+    fn begun() -> Self {
         let lane: Account = "groupme.ops".parse().unwrap();
-        let mut world = Self {
+        Self {
             me: Ownership::new("a".into(), [lane.clone()]),
             now: Instant::now(),
             lane,
-        };
+        }
+    }
+
+    /// A worker that hears.
+    fn new() -> Self {
+        let mut world = Self::begun();
         world.echo();
         world
     }
@@ -257,6 +262,20 @@ fn a_note_is_expected_from_one_that_may_only_be_slower_to_come_back() {
     world.pass(SILENT + TICK);
     assert!(!expected(&world), "it came back, and fell silent");
     assert!(!world.me.may_write_a_note(&"never-heard".into(), world.now));
+}
+
+#[test]
+fn no_note_is_expected_from_one_that_fell_silent_as_we_came() {
+    let mut world = World::begun();
+    let other = world.heavier();
+    world.hear(other.clone());
+    world.now += LISTEN - TICK;
+    world.echo();
+    world.pass(SILENT + TICK);
+    assert!(
+        !world.me.may_write_a_note(&other.worker, world.now),
+        "it was killed just after we heard it, and just before we heard ourselves"
+    );
 }
 
 #[test]
