@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lapin::types::ShortString;
 use serde::Deserialize;
-use tidings_model::{Account, Headers, LetterHead, MessageId};
+use tidings_model::{Account, Headers, LetterHead, MessageId, object};
 use tokio::sync::mpsc;
 
 use super::{
@@ -104,7 +104,7 @@ impl Settling {
     }
 
     fn put_back(self, headers: Headers) {
-        let whose: Option<Whose> = serde_json::from_slice(&self.body).ok();
+        let whose: Option<Whose> = object::read(&self.body).ok();
         let (id, account) = whose.map_or((None, None), |whose| (whose.id, whose.account));
         let account = match &self.held.lane {
             LaneName::Account(account) => Some(account.clone()),
