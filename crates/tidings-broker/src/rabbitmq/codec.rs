@@ -388,6 +388,7 @@ mod tests {
             dead_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             generation: 1,
             maybe_delivered: true,
+            stood_at: None,
         };
         let read = |head: &LetterHead| {
             let body = Bytes::from_static(b"body");

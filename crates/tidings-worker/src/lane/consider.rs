@@ -181,6 +181,7 @@ impl Serving {
             dead_at: now,
             generation: delivery.headers.generation,
             maybe_delivered: delivery.headers.maybe_delivered,
+            stood_at: None,
         };
         let turn = delivery.headers.turn;
         let decision = Decision {
