@@ -26,6 +26,14 @@ mod rabbitmq_3_10 {
             ))
             .await;
         }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn a_replay_that_lost_its_broker_says_how_it_goes_on() {
+            crate::a_replay_that_lost_its_broker_says_how_it_goes_on(On::OwnRabbitMq(
+                Flavour::Debian,
+            ))
+            .await;
+        }
     }
 }
 
@@ -36,7 +44,7 @@ use tidings_model::Reason;
 use tidings_sandbox::{Faults, Latency, Provider};
 use tidings_tests::{
     eventually,
-    fleet::{Fleet, On, Worker, messages},
+    fleet::{Fleet, On, Worker, messages, refusals},
 };
 
 const ACCOUNTS: [&str; 4] = [
@@ -177,5 +185,47 @@ async fn a_call_that_outlasts_the_brokers_patience_is_made_once(on: On) {
     worker.line("the lane is lost").await;
     let unknown = worker.metric("tidings_maybe_delivered_total", "").await;
     assert_eq!(unknown, 0.0, "{:#?}", fleet.ledger.tenures());
+    assert!(worker.terminate().await.success());
+}
+
+async fn a_replay_that_lost_its_broker_says_how_it_goes_on(on: On) {
+    const COUNT: usize = 300;
+    let settings = "rate = \"unlimited\"\ndestination_rate = \"unlimited\"";
+    let mut fleet = Fleet::on(on)
+        .account("raven.ops", settings)
+        .faults(refusals())
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    let ids = fleet.send(&messages("raven.ops", "m", COUNT)).await;
+    fleet.ended(&ids).await;
+    fleet.open_letters(COUNT).await;
+    fleet.sandbox.heal().await;
+
+    let replay = fleet
+        .command("tidings-dlq", &["replay", "--yes", "--rate", "50/s"])
+        .start();
+    eventually("messages are sent again", async || {
+        let ended = fleet.ends_of(1).len();
+        (ended > 0).then_some(()).ok_or("none has ended")
+    })
+    .await;
+    fleet.node().kill9().await;
+    assert_eq!(replay.exit().await.code(), Some(1), "{}", replay.log());
+    let line = replay.line("replay --resume").await;
+    let (_, rest) = line.split_once("--resume ").unwrap();
+    let (operation, _) = rest.split_once('`').unwrap();
+
+    fleet.node().start().await;
+    worker.ready().await;
+    assert!(
+        fleet.ends_of(1).len() < COUNT,
+        "all of this was in the middle of it"
+    );
+    let resumed = ["replay", "--resume", operation, "--json"];
+    assert_eq!(fleet.dlq_does(&resumed).await[1]["replayed"], COUNT);
+    assert_eq!(fleet.delivered_of(1, COUNT).await, COUNT);
+    let times = fleet.sandbox.book().await.times();
+    assert!(times.len() == COUNT && times.values().all(|times| *times == 1));
     assert!(worker.terminate().await.success());
 }

@@ -16,7 +16,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    Effect, Envelope, LaneName,
+    Effect, Envelope, Event, LaneName,
     fault::{Point, reached},
 };
 
@@ -46,6 +46,8 @@ pub(super) struct Settling {
     pub(super) tag: u64,
     pub(super) body: Bytes,
     pub(super) effect: Effect,
+    /// What subscribers are told once the ledger has the decision.
+    pub(super) event: Option<Event>,
 }
 
 /// As much of a body as is needed to send a copy on its way.
@@ -57,8 +59,11 @@ struct Whose {
 
 impl Settling {
     /// The ledger has the decision.
-    pub(super) fn recorded(self) {
+    pub(super) fn recorded(mut self) {
         reached(Point::Recorded);
+        if let Some(event) = self.event.take() {
+            self.held.session.tell(event);
+        }
         self.take_effect();
     }
 

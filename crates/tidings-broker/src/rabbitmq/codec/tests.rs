@@ -89,6 +89,7 @@ fn a_letters_head_comes_back_whatever_its_size() {
         dead_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         generation: 1,
         maybe_delivered: true,
+        stood_at: None,
     };
     let read = |head: &LetterHead| {
         let body = Bytes::from_static(b"body");
