@@ -18,6 +18,14 @@ mod rabbitmq_3_10 {
         async fn a_killed_broker_loses_nothing() {
             crate::a_killed_broker_loses_nothing(On::OwnRabbitMq(Flavour::Debian)).await;
         }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn what_is_delayed_while_the_broker_restarts_is_called_once() {
+            crate::what_is_delayed_while_the_broker_restarts_is_called_once(On::OwnRabbitMq(
+                Flavour::Debian,
+            ))
+            .await;
+        }
     }
 }
 
@@ -147,4 +155,57 @@ async fn a_killed_broker_loses_nothing(on: On) {
         );
     }
     assert!(worker.terminate().await.success());
+}
+
+/// A broker that restarts makes copies of what is on its way from one level of the delays to the next, and marks none.
+async fn what_is_delayed_while_the_broker_restarts_is_called_once(on: On) {
+    const COUNT: usize = 20_000;
+    let account = "raven.crm";
+    let mut fleet = Fleet::on(on)
+        .account(account, "rate = \"unlimited\"\nconcurrency = 64")
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    worker.ready().await;
+    let mut all = messages(account, "m", COUNT);
+    for (number, message) in all.iter_mut().enumerate() {
+        message["delay"] = format!("{}s", 25 + number % 30).into();
+    }
+    let ids = fleet.send(&all).await;
+    assert_eq!(
+        fleet.sandbox.summary().await.tally.calls,
+        0,
+        "all are delayed"
+    );
+    fleet.node().stop().await;
+    fleet.node().start().await;
+    worker.ready().await;
+
+    deliveries(&fleet, 100).await;
+    fleet.node().kill9().await;
+    let called = fleet.sandbox.summary().await.tally.calls;
+    assert!(
+        called < COUNT as u64 / 2,
+        "most are delayed, and {called} are not"
+    );
+    fleet.node().start().await;
+    worker.ready().await;
+
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&[]);
+    assert_eq!(reckoning.delivered(), COUNT);
+    assert_eq!(
+        reckoning.book.summary.tally.calls, COUNT as u64,
+        "each was called once"
+    );
+    println!("{} came again and were not called again", again(&worker));
+    assert!(worker.terminate().await.success());
+}
+
+/// How many deliveries turned out to be decided before.
+fn again(worker: &Worker) -> usize {
+    worker
+        .log()
+        .matches("decided before: its effect is made again")
+        .count()
 }

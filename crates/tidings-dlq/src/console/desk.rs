@@ -7,7 +7,7 @@ use std::{
 use futures::StreamExt;
 use jiff::Timestamp;
 use tidings_broker::{Broker, BrokerError, DeadEntry, Position, ReadFrom, ReadUntil};
-use tidings_model::{LetterKey, OperationId, Verb};
+use tidings_model::{FleetView, LetterKey, OperationId, Verb};
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    fleet::{Fleet, Lane},
+    fleet::{Lane, lanes},
     guard::Guard,
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(super) struct Desk {
     guard: Arc<Guard>,
     seen: Arc<RwLock<Seen>>,
     whole: watch::Receiver<bool>,
-    fleet: Arc<Mutex<Fleet>>,
+    fleet: Arc<Mutex<FleetView>>,
     running: Arc<Mutex<HashMap<OperationId, Arc<Running>>>>,
 }
 
@@ -103,7 +103,7 @@ impl Desk {
         tokio::spawn(desk.clone().read(tell));
         let fleet = Arc::clone(&desk.fleet);
         tokio::spawn(announcements.for_each(move |heard| {
-            lock(&fleet).hear(heard, Instant::now());
+            lock(&fleet).hear(heard, Instant::now().into_std());
             std::future::ready(())
         }));
         Ok(desk)
@@ -125,7 +125,7 @@ impl Desk {
     }
 
     pub(super) fn lanes(&self) -> Vec<Lane> {
-        lock(&self.fleet).lanes(Instant::now())
+        lanes(&lock(&self.fleet), Instant::now().into_std())
     }
 
     /// Reads one letter with its content; `None` where it is no longer kept.
