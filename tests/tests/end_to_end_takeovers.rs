@@ -46,6 +46,11 @@ mod idle {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_worker_frozen_in_a_write_stops_all_and_loses_nothing_embedded() {
+        a_worker_frozen_in_a_write_stops_all_and_loses_nothing().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_lane_that_hangs_is_served_by_another_worker_embedded() {
         a_lane_that_hangs_is_served_by_another_worker(On::Embedded).await;
     }
@@ -250,6 +255,34 @@ async fn a_frozen_worker_starts_nothing_when_it_goes_on(on: On, seconds: u64) {
         .ledger
         .attempts_of_old_tenures(&frozen.name, frozen_at);
     assert_eq!(late.await, []);
+    for worker in [frozen.worker, workers.remove(0)] {
+        assert!(worker.terminate().await.success());
+    }
+}
+
+/// Nobody else can write to the embedded broker's file then, nor take a lane: the host's other workers wait.
+async fn a_worker_frozen_in_a_write_stops_all_and_loses_nothing() {
+    let fleet = Fleet::on(On::Embedded)
+        .account(ACCOUNT, "rate = \"100/s\"")
+        .start()
+        .await;
+    let mut workers = vec![fleet.worker().await, fleet.worker().await];
+    let ids = fleet.send(&messages(ACCOUNT, "m", 1_500)).await;
+    let frozen = Serving::one_of(&mut workers).await;
+    fleet.freeze_writing(&frozen.worker).await;
+    eventually("the other one says that it waits", async || {
+        match workers[0].page("/readyz").await {
+            (503, why) if why.contains("broker") => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    // Past the lease: whoever is first may have the lane then.
+    sleep(Duration::from_secs(10)).await;
+    assert!(!fleet.ledger.open(&ids).is_empty(), "there is a backlog");
+    frozen.worker.signal(Signal::CONT);
+
+    all_were_sent_once(&fleet.reckon(&ids).await, &ids);
     for worker in [frozen.worker, workers.remove(0)] {
         assert!(worker.terminate().await.success());
     }
