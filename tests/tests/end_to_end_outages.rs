@@ -2,31 +2,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
 
-mod rabbitmq_3_10 {
-    mod outages {
-        use tidings_tests::{Flavour, fleet::On};
-
-        #[tokio::test(flavor = "multi_thread")]
-        async fn an_orderly_restart_of_the_broker_makes_nothing_unknown() {
-            crate::an_orderly_restart_of_the_broker_makes_nothing_unknown(On::OwnRabbitMq(
-                Flavour::Debian,
-            ))
-            .await;
+/// Each of these scenarios on a node of RabbitMQ 3.10 of its own, which it stops as it likes.
+macro_rules! on_a_node_of_its_own {
+    ($($scenario:ident),* $(,)?) => {
+        mod rabbitmq_3_10 {
+            // The name tells the test runner that each has a node.
+            mod outages {
+                use tidings_tests::{Flavour, fleet::On};
+                $(#[tokio::test(flavor = "multi_thread")]
+                async fn $scenario() {
+                    crate::$scenario(On::OwnRabbitMq(Flavour::Debian)).await;
+                })*
+            }
         }
+    };
+}
 
-        #[tokio::test(flavor = "multi_thread")]
-        async fn a_killed_broker_loses_nothing() {
-            crate::a_killed_broker_loses_nothing(On::OwnRabbitMq(Flavour::Debian)).await;
-        }
-
-        #[tokio::test(flavor = "multi_thread")]
-        async fn what_is_delayed_while_the_broker_restarts_is_called_once() {
-            crate::what_is_delayed_while_the_broker_restarts_is_called_once(On::OwnRabbitMq(
-                Flavour::Debian,
-            ))
-            .await;
-        }
-    }
+on_a_node_of_its_own! {
+    an_orderly_restart_of_the_broker_makes_nothing_unknown,
+    a_killed_broker_loses_nothing,
+    a_call_that_outlasts_the_brokers_patience_is_made_once,
+    a_replay_that_lost_its_broker_says_how_it_goes_on,
+    what_is_delayed_while_the_broker_restarts_is_called_once,
 }
 
 use std::time::Duration;
@@ -36,7 +33,7 @@ use tidings_model::Reason;
 use tidings_sandbox::{Faults, Latency, Provider};
 use tidings_tests::{
     eventually,
-    fleet::{Fleet, On, Worker, messages},
+    fleet::{Fleet, On, Worker, messages, refusals},
 };
 
 const ACCOUNTS: [&str; 4] = [
@@ -154,6 +151,71 @@ async fn a_killed_broker_loses_nothing(on: On) {
             "{provider}"
         );
     }
+    assert!(worker.terminate().await.success());
+}
+
+/// RabbitMQ ends the channel of who holds a message for too long, whatever is being done with it.
+async fn a_call_that_outlasts_the_brokers_patience_is_made_once(on: On) {
+    let account = "raven.parks";
+    let settings = "rate = \"10/s\"\nconcurrency = 1\non_unknown = \"park\"";
+    let slow = Latency::fixed(Duration::from_millis(2_500));
+    let mut fleet = Fleet::on(on)
+        .account(account, settings)
+        .faults(Faults::none().latency(slow))
+        .start()
+        .await;
+    fleet.node().lose_patience_with_holders().await;
+    let worker = fleet.worker().await;
+    let ids = fleet.send(&messages(account, "m", 2)).await;
+
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&[account]);
+    assert_eq!(reckoning.delivered(), ids.len());
+    worker.line("the lane is lost").await;
+    let unknown = worker.metric("tidings_maybe_delivered_total", "").await;
+    assert_eq!(unknown, 0.0, "{:#?}", fleet.ledger.tenures());
+    assert!(worker.terminate().await.success());
+}
+
+async fn a_replay_that_lost_its_broker_says_how_it_goes_on(on: On) {
+    const COUNT: usize = 300;
+    let settings = "rate = \"unlimited\"\ndestination_rate = \"unlimited\"";
+    let mut fleet = Fleet::on(on)
+        .account("raven.ops", settings)
+        .faults(refusals())
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    let ids = fleet.send(&messages("raven.ops", "m", COUNT)).await;
+    fleet.ended(&ids).await;
+    fleet.open_letters(COUNT).await;
+    fleet.sandbox.heal().await;
+
+    let replay = fleet
+        .command("tidings-dlq", &["replay", "--yes", "--rate", "50/s"])
+        .start();
+    eventually("messages are sent again", async || {
+        let ended = fleet.ends_of(1).len();
+        (ended > 0).then_some(()).ok_or("none has ended")
+    })
+    .await;
+    fleet.node().kill9().await;
+    assert_eq!(replay.exit().await.code(), Some(1), "{}", replay.log());
+    let line = replay.line("replay --resume").await;
+    let (_, rest) = line.split_once("--resume ").unwrap();
+    let (operation, _) = rest.split_once('`').unwrap();
+
+    fleet.node().start().await;
+    worker.ready().await;
+    assert!(
+        fleet.ends_of(1).len() < COUNT,
+        "all of this was in the middle of it"
+    );
+    let resumed = ["replay", "--resume", operation, "--json"];
+    assert_eq!(fleet.dlq_does(&resumed).await[1]["replayed"], COUNT);
+    assert_eq!(fleet.delivered_of(1, COUNT).await, COUNT);
+    let times = fleet.sandbox.book().await.times();
+    assert!(times.len() == COUNT && times.values().all(|times| *times == 1));
     assert!(worker.terminate().await.success());
 }
 

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 
 pub use self::guard::{Credentials, CredentialsError, is_public};
 use self::{desk::Desk, guard::Guard};
+use crate::Retention;
 
 /// Who looks in.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct Visitors {
     pub credentials: Option<Credentials>,
 }
 
-/// Serves the console until `stop` ends.
+/// Serves the console until `stop` ends. Letters near the end of what `retention` keeps are shown as such.
 ///
 /// # Errors
 /// When the address is public and nobody has to say who they are, when the broker is away or has no dead letters'
@@ -42,6 +43,7 @@ pub async fn serve(
     listener: TcpListener,
     broker: Arc<dyn Broker>,
     visitors: Visitors,
+    retention: Retention,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ConsoleError> {
     let address = listener.local_addr()?;
@@ -49,7 +51,7 @@ pub async fn serve(
         return Err(ConsoleError::Public(address));
     }
     let guard = Arc::new(Guard::new(address, visitors));
-    let desk = Desk::open(broker, Arc::clone(&guard)).await?;
+    let desk = Desk::open(broker, Arc::clone(&guard), retention).await?;
     let router = Router::new()
         .route("/", get(pages::overview))
         .route("/letters", get(pages::letters))
@@ -59,6 +61,7 @@ pub async fn serve(
         .route("/operations/{id}", get(pages::operation))
         .route("/operations/{id}/progress", get(pages::progress))
         .route("/operations/{id}/stop", post(pages::stop))
+        .route("/operations/{id}/resume", post(pages::resume))
         .route("/audit", get(pages::audit))
         .route("/style.css", get(assets::style))
         .route("/script.js", get(assets::script))

@@ -4,18 +4,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidings_model::{
-    Account, DeadLetter, LetterMessage, LetterState, MessageId, Metadata, Provider, Reason, Verdict,
+    Account, DeadLetter, LetterKey, LetterMessage, LetterState, Metadata, Provider, Reason, Verdict,
 };
 
-use crate::signature;
+use crate::{Name, signature};
 
 /// Which letters. By default all; what is empty lets everything through, and every condition must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
-    /// Of these messages.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ids: Vec<MessageId>,
+    /// Called so.
+    #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<Name>,
     /// Of these accounts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<Account>,
@@ -57,7 +57,6 @@ pub struct Filter {
 /// What of a letter most conditions ask about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'l> {
-    pub(crate) id: Option<&'l MessageId>,
     pub(crate) account: Option<&'l Account>,
     pub(crate) reason: Reason,
     pub(crate) verdict: Option<Verdict>,
@@ -70,7 +69,6 @@ impl<'l> From<&'l DeadLetter> for Facts<'l> {
     fn from(letter: &'l DeadLetter) -> Self {
         let last = letter.attempts.last();
         Self {
-            id: letter.message.id(),
             account: letter.message.account(),
             reason: letter.reason,
             verdict: last.map(|attempt| attempt.verdict),
@@ -84,8 +82,8 @@ impl<'l> From<&'l DeadLetter> for Facts<'l> {
 impl Filter {
     /// Whether a letter, with its message's bytes, is let through.
     #[must_use]
-    pub fn includes(&self, letter: &DeadLetter, body: &[u8]) -> bool {
-        self.admits(Facts::from(letter)) && self.holds(letter, body)
+    pub fn includes(&self, key: &LetterKey, letter: &DeadLetter, body: &[u8]) -> bool {
+        self.calls(|| key.clone()) && self.admits(Facts::from(letter)) && self.holds(letter, body)
     }
 
     /// Whether it asks about the provider's words or the message, and not only about what is counted by.
@@ -94,10 +92,17 @@ impl Filter {
         self.error.is_some() || self.text.is_some() || !self.metadata.is_empty()
     }
 
+    /// Whether it lets a letter of this name through.
+    pub(crate) fn calls(&self, key: impl FnOnce() -> LetterKey) -> bool {
+        self.names.is_empty() || {
+            let key = key();
+            self.names.iter().any(|name| name.is_of(&key))
+        }
+    }
+
     pub(crate) fn admits(&self, letter: Facts<'_>) -> bool {
         let provider = letter.account.map(Account::provider);
-        any(&self.ids, letter.id)
-            && any(&self.accounts, letter.account)
+        any(&self.accounts, letter.account)
             && any(&self.providers, provider.as_ref())
             && any(&self.reasons, Some(&letter.reason))
             && any(&self.verdicts, letter.verdict.as_ref())
@@ -137,7 +142,7 @@ impl fmt::Display for Filter {
         let metadata = self.metadata.iter();
         let pairs = metadata.map(|(key, value)| format!("{key}={value}"));
         let parts = [
-            list("message", &self.ids),
+            list("message", &self.names),
             list("account", &self.accounts),
             list("provider", &self.providers),
             list("reason", &self.reasons),
@@ -230,18 +235,24 @@ mod tests {
             dead_at: at,
             generation: 0,
             maybe_delivered: false,
+            stood_at: None,
         };
         head.with_body(body, LetterState::Open)
     }
 
     fn lets_through(filter: &Filter) -> bool {
-        filter.includes(&letter(BODY), BODY)
+        includes(filter, BODY)
+    }
+
+    fn includes(filter: &Filter, body: &[u8]) -> bool {
+        let key = LetterKey::Place { position: 7 };
+        filter.includes(&key, &letter(body), body)
     }
 
     #[test]
     fn an_empty_filter_lets_everything_through() {
         assert!(lets_through(&Filter::default()));
-        assert!(Filter::default().includes(&letter(b"nonsense"), b"nonsense"));
+        assert!(includes(&Filter::default(), b"nonsense"));
     }
 
     #[test]
@@ -252,11 +263,7 @@ mod tests {
             ..Filter::default()
         };
         assert!(lets_through(&filter));
-        let unknown = letter(b"nonsense");
-        assert!(
-            !filter.includes(&unknown, b"nonsense"),
-            "its provider is not known"
-        );
+        assert!(!includes(&filter, b"nonsense"), "its provider is not known");
         filter.accounts = vec!["groupme.other".parse().unwrap()];
         assert!(!lets_through(&filter));
     }
@@ -326,7 +333,7 @@ mod tests {
             text: Some("Sense".into()),
             ..Filter::default()
         };
-        assert!(filter.includes(&letter(b"nonsense"), b"nonsense"));
+        assert!(includes(&filter, b"nonsense"));
     }
 
     #[test]
@@ -340,7 +347,7 @@ mod tests {
         };
         assert!(lets_through(&order(&[("order", "42"), ("shop", "b")])));
         assert!(!lets_through(&order(&[("order", "42"), ("shop", "c")])));
-        assert!(!order(&[("order", "42")]).includes(&letter(b"nonsense"), b"nonsense"));
+        assert!(!includes(&order(&[("order", "42")]), b"nonsense"));
     }
 
     #[test]

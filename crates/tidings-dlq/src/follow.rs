@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use futures::{Stream, StreamExt, future};
-use tidings_broker::{Broker, BrokerError, ReadFrom, ReadUntil};
+use tidings_broker::{Broker, BrokerError, DeadEntry, ReadFrom, ReadUntil};
+use tokio::time::timeout;
 
 use crate::{
     Filter, Letter, Register,
@@ -25,4 +28,21 @@ pub async fn follow(
         let letter = entry.map(|entry| Letter::wanted(entry, &mut told, &register, &filter));
         future::ready(letter.transpose())
     }))
+}
+
+/// How long what is in the stream may take to be read.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The next entry of a stream that is read for ever, where there must be one: who acts does not wait out an outage.
+pub(crate) async fn read_next(
+    entries: &mut (impl Stream<Item = Result<DeadEntry, BrokerError>> + Unpin),
+    broker: &dyn Broker,
+) -> Result<DeadEntry, BrokerError> {
+    let next = timeout(PATIENCE, entries.next()).await;
+    next.ok().flatten().unwrap_or_else(|| {
+        Err(BrokerError::Away {
+            broker: broker.place(),
+            why: format!("nothing was read for {} s", PATIENCE.as_secs()),
+        })
+    })
 }

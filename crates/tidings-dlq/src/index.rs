@@ -45,6 +45,7 @@ impl Mark {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Row {
+    /// Where it stood first: it names a letter without an id.
     position: u64,
     /// Where it was written last: it is kept for as long as that is.
     kept: u64,
@@ -96,7 +97,9 @@ impl Index {
         };
         self.letters
             .iter()
-            .filter(move |row| filter.admits(self.facts(row)) && signed(row))
+            .filter(move |row| {
+                filter.calls(|| row.key()) && filter.admits(self.facts(row)) && signed(row)
+            })
             .map(|row| self.indexed(row))
     }
 
@@ -145,10 +148,14 @@ impl Index {
             self.letters[*place].kept = position.0;
             return;
         }
+        let named = match &key {
+            LetterKey::Place { position } => *position,
+            LetterKey::Message { .. } => position.0,
+        };
         let letter = head.clone().with_body(body, LetterState::Open);
         let facts = Facts::from(&letter);
         let row = Row {
-            position: position.0,
+            position: named,
             kept: position.0,
             id: head.id.clone(),
             generation: head.generation,
@@ -179,7 +186,6 @@ impl Index {
 
     fn facts<'i>(&'i self, row: &'i Row) -> Facts<'i> {
         Facts {
-            id: row.id.as_ref(),
             account: self.account(row),
             reason: row.reason,
             verdict: row.verdict,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tidings_broker::{Broker, BrokerError, DeadEntry, DeadRecord, Position, ReadFrom, ReadUntil};
 use tidings_model::{DeadLetter, LetterHead, LetterKey};
 
-use crate::{Filter, Planned, Register};
+use crate::{Filter, Planned, Register, follow::read_next};
 
 /// The clocks of broker and workers agree within a few seconds: reading begins so much earlier than what is asked for.
 const SKEW: Duration = Duration::from_secs(60);
@@ -80,7 +80,7 @@ impl Letter {
         let key = told.first(&head, entry.position)?;
         let letter = Self::new(key, entry.position, head, body, register);
         filter
-            .includes(&letter.letter, &letter.body)
+            .includes(&letter.key, &letter.letter, &letter.body)
             .then_some(letter)
     }
 
@@ -142,9 +142,8 @@ pub(crate) async fn bodies<'p>(
     let (mut held, mut rest) = (0, letters);
     while let Some(next) = rest.first()
         && held < HELD
-        && let Some(entry) = entries.next().await
     {
-        let entry = entry?;
+        let entry = read_next(&mut entries, broker).await?;
         if entry.position > last.position {
             return Ok((found, &[]));
         }

@@ -7,7 +7,7 @@ mod pace;
 mod replay;
 mod settling;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tidings_broker::{Broker, BrokerError};
@@ -42,6 +42,31 @@ pub struct Progress {
     pub failed: u64,
     /// How many it found claimed or resolved by another, or no longer kept.
     pub skipped: u64,
+    /// For how many of these it had done so when it was cut off and went on.
+    pub earlier: u64,
+}
+
+impl Progress {
+    /// How many are through, in whatever way.
+    #[must_use]
+    pub fn through(&self) -> u64 {
+        self.done + self.failed + self.skipped
+    }
+
+    /// How many are not.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        self.planned.saturating_sub(self.through())
+    }
+
+    /// How many came through in a second, when it has gone on for so long.
+    #[must_use]
+    pub fn rate(&self, elapsed: Duration) -> f64 {
+        let here = self.through().saturating_sub(self.earlier);
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let here = here as f64;
+        here / elapsed.as_secs_f64().max(0.1)
+    }
 }
 
 /// What an operation is about.

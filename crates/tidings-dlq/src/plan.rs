@@ -82,8 +82,6 @@ pub enum Skip {
     Superseded,
     /// Its state does not fit what is to be done.
     State(LetterState),
-    /// Nothing names it, so that its copy would be another letter.
-    Nameless,
     /// Another operation has claimed it.
     Claimed(OperationId),
 }
@@ -92,6 +90,9 @@ pub enum Skip {
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.filter.fmt(f)?;
+        if let Some(before) = self.written_before {
+            write!(f, ", written before {before}")?;
+        }
         match self.limit {
             Some(limit) => write!(f, ", at most {limit}"),
             None => Ok(()),
@@ -141,7 +142,11 @@ impl Plan {
             let letter = Letter::new(key, entry.position, head, body, &register);
             let before = request.written_before;
             let old_enough = before.is_none_or(|before| letter.written_at < before);
-            if !old_enough || !request.filter.includes(&letter.letter, &letter.body) {
+            if !old_enough
+                || !request
+                    .filter
+                    .includes(&letter.key, &letter.letter, &letter.body)
+            {
                 continue;
             }
             match judge(verb, &letter, &request, &register, own, now) {
@@ -233,7 +238,6 @@ fn judge(
     }
     match verb {
         Verb::Replay => may_be_replayed(key, content, request, register, now),
-        Verb::Renew if matches!(key, LetterKey::Place { .. }) => Some(Skip::Nameless),
         _ => None,
     }
 }

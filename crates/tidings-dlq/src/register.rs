@@ -224,6 +224,7 @@ mod tests {
                 dead_at: at(0),
                 generation: 0,
                 maybe_delivered: false,
+                stood_at: None,
             },
             body: bytes::Bytes::new(),
         }

@@ -184,6 +184,7 @@ mod tests {
             dead_at: at,
             generation: 0,
             maybe_delivered: false,
+            stood_at: None,
         };
         let body = br#"{"account":"raven.crm","payload":{"username":"ops","topic":{"type":"persona","name":"Deploys"},
             "recipient":[{"name":"Ann Lee","contact":[{"type":"whatsapp","name":"Main","key":"+62 851"}]}],

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-use crate::{Account, Attempt, LetterKey, Message, MessageId, Reason};
+use crate::{Account, Attempt, LetterKey, Message, MessageId, Reason, object};
 
 /// A message that ended dead, with its reason and its attempts, as the inspector shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for LetterMessage {
             account: Option<Account>,
         }
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        if let Ok(Part { id, account }) = serde_json::from_str(raw.get()) {
+        if let Ok(Part { id, account }) = object::read(raw.get().as_bytes()) {
             return Ok(Self::Part { id, account });
         }
         let message = Message::decode(raw.get().as_bytes()).map_err(D::Error::custom)?;
@@ -146,6 +146,9 @@ pub struct LetterHead {
     pub generation: u32,
     /// Whether an attempt may have delivered it all the same.
     pub maybe_delivered: bool,
+    /// Where a letter without an id stood first, in a copy of it: that goes on naming it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood_at: Option<u64>,
 }
 
 impl LetterHead {
@@ -155,8 +158,20 @@ impl LetterHead {
         let generation = self.generation;
         match self.id.clone() {
             Some(id) => LetterKey::Message { id, generation },
-            None => LetterKey::Place { position },
+            None => LetterKey::Place {
+                position: self.stood_at.unwrap_or(position),
+            },
         }
+    }
+
+    /// The head of a copy that is written elsewhere in the stream: it is the same letter.
+    #[must_use]
+    pub fn copy_of(self, key: &LetterKey) -> Self {
+        let stood_at = match key {
+            LetterKey::Message { .. } => None,
+            LetterKey::Place { position } => Some(*position),
+        };
+        Self { stood_at, ..self }
     }
 
     /// Joins the head with the record's bytes. A body that is no message leaves what the head knows of it.
@@ -194,7 +209,20 @@ mod tests {
             dead_at: "2026-01-01T09:00:00Z".parse().unwrap(),
             generation: 0,
             maybe_delivered: false,
+            stood_at: None,
         }
+    }
+
+    #[test]
+    fn a_copy_of_a_letter_without_an_id_is_the_same_letter() {
+        let nameless = LetterHead { id: None, ..head() };
+        let key = nameless.key(17);
+        assert_eq!(key, LetterKey::Place { position: 17 });
+        let copy = nameless.copy_of(&key);
+        assert_eq!(copy.key(99), key);
+        assert_eq!(copy.copy_of(&key).key(200), key);
+        let named = head().key(17);
+        assert_eq!(head().copy_of(&named), head());
     }
 
     #[test]

@@ -29,12 +29,13 @@ pub enum LetterKey {
     },
 }
 
+/// As people write it: the id, and `@` with the place where there is none.
 impl fmt::Display for LetterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Message { id, generation: 0 } => id.fmt(f),
             Self::Message { id, generation } => write!(f, "{id} (replay {generation})"),
-            Self::Place { position } => write!(f, "the letter at {position}"),
+            Self::Place { position } => write!(f, "@{position}"),
         }
     }
 }

@@ -125,6 +125,7 @@ impl Turn<'_> {
             dead_at: self.now,
             generation: self.headers.generation,
             maybe_delivered: self.maybe_delivered,
+            stood_at: None,
         }
     }
 
@@ -165,6 +166,7 @@ pub(crate) fn letter_again(
         dead_at: died.at,
         generation: headers.generation,
         maybe_delivered: died.maybe_delivered,
+        stood_at: None,
     }))
 }
 

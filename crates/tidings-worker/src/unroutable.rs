@@ -94,6 +94,7 @@ fn bury(delivery: &Delivery) -> Settlement {
         dead_at: now,
         generation: headers.generation,
         maybe_delivered,
+        stood_at: None,
     };
     Settlement {
         record,

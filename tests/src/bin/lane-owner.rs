@@ -99,6 +99,7 @@ fn settlement(delivery: &Delivery, account: &Account, how: &str) -> Result<Settl
             dead_at: at,
             generation,
             maybe_delivered: false,
+            stood_at: None,
         }))
     } else {
         Effect::PutBack(Box::new(Headers {

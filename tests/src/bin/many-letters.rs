@@ -84,6 +84,7 @@ fn letter(number: u64, accounts: &[Account]) -> DeadRecord {
         dead_at: at,
         generation: 0,
         maybe_delivered: number.is_multiple_of(7),
+        stood_at: None,
     };
     DeadRecord::Letter {
         head,

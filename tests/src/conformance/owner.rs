@@ -217,6 +217,7 @@ impl Owner {
             dead_at: Timestamp::now(),
             generation: delivery.headers.generation,
             maybe_delivered: delivery.headers.maybe_delivered,
+            stood_at: None,
         }
     }
 

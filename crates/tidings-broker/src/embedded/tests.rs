@@ -159,6 +159,7 @@ fn letter() -> Effect {
         dead_at: Timestamp::now(),
         generation: 0,
         maybe_delivered: false,
+        stood_at: None,
     }))
 }
 

@@ -3,9 +3,9 @@
 use std::{fmt::Display, str::FromStr};
 
 use jiff::Timestamp;
-use tidings_model::{LetterState, MessageId, Moment};
+use tidings_model::{LetterState, Moment};
 
-use crate::{Filter, Order, Request};
+use crate::{Filter, Order, Request, Retention};
 
 /// The pairs of a query or a form, as they were written. What is empty was not filled in.
 #[derive(Debug, Clone, Default)]
@@ -56,7 +56,7 @@ impl Asked {
             Ok((key.trim().to_owned(), value.to_owned()))
         });
         Ok(Filter {
-            ids: self.values::<MessageId>("id")?,
+            names: self.values("id")?,
             accounts: self.values("account")?,
             providers: self.values("provider")?,
             reasons: self.values("reason")?,
@@ -72,12 +72,13 @@ impl Asked {
         })
     }
 
-    pub(super) fn request(&self, now: Timestamp) -> Result<Request, String> {
+    pub(super) fn request(&self, now: Timestamp, retention: Retention) -> Result<Request, String> {
         Ok(Request {
             filter: self.filter(now)?,
             limit: self.value("limit")?,
             sort: self.value::<Order>("sort")?,
             including_unknown: self.get("including-unknown").is_some(),
+            written_before: self.get("near").map(|_| retention.near(now)),
             ..Request::default()
         })
     }

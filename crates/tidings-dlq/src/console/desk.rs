@@ -1,3 +1,5 @@
+mod acting;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -7,21 +9,16 @@ use std::{
 use futures::StreamExt;
 use jiff::Timestamp;
 use tidings_broker::{Broker, BrokerError, DeadEntry, Position, ReadFrom, ReadUntil};
-use tidings_model::{FleetView, LetterKey, OperationId, Verb};
-use tokio::{
-    runtime::Handle,
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tidings_model::{FleetView, LetterKey, LetterState, OperationId, Verb};
+use tokio::{sync::watch, time::Instant};
+
+pub(super) use self::acting::{Order, Running};
 
 use super::{
     fleet::{Lane, lanes},
     guard::Guard,
 };
-use crate::{
-    Filter, Index, Letter, Operator, Plan, Register, Request,
-    operator::{OperatorError, Pace, Progress, Replay, Settling, Tally, Watch},
-};
+use crate::{Filter, Index, Indexed, Letter, Operator, Plan, Register, Request, Retention};
 
 /// How soon reading is tried again after an error.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -35,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Desk {
     broker: Arc<dyn Broker>,
     guard: Arc<Guard>,
+    retention: Retention,
     seen: Arc<RwLock<Seen>>,
     whole: watch::Receiver<bool>,
     fleet: Arc<Mutex<FleetView>>,
@@ -48,38 +46,23 @@ pub(super) struct Seen {
     pub(super) register: Register,
 }
 
-/// What is to be done, as somebody confirmed it.
-pub(super) struct Order {
-    pub(super) by: String,
-    pub(super) verb: Verb,
-    pub(super) request: Request,
-    pub(super) pace: Pace,
-    pub(super) why: Option<String>,
-}
-
-/// An operation that was begun here.
-pub(super) struct Running {
-    pub(super) verb: Verb,
-    pub(super) watch: Watch,
-    pub(super) began: Instant,
-    over: Mutex<Option<Result<Tally, String>>>,
-}
-
-impl Running {
-    pub(super) fn progress(&self) -> Progress {
-        self.watch.progress.borrow().clone()
-    }
-
-    /// What it has come to, once it is over.
-    pub(super) fn over(&self) -> Option<Result<Tally, String>> {
-        lock(&self.over).clone()
-    }
-}
-
 impl Seen {
     fn take_in(&mut self, entry: &DeadEntry) {
         self.index.take_in(entry);
         self.register.take_in(entry);
+    }
+
+    /// Until when a letter is kept, where nothing has been done about it and that is near.
+    pub(super) fn ends(
+        &self,
+        letter: &Indexed<'_>,
+        retention: Retention,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let written_at = self.register.standing(&letter.key)?.written_at?;
+        let open = letter.state == LetterState::Open;
+        let near = open && written_at < retention.near(now);
+        near.then(|| retention.end(written_at))
     }
 }
 
@@ -87,6 +70,7 @@ impl Desk {
     pub(super) async fn open(
         broker: Arc<dyn Broker>,
         guard: Arc<Guard>,
+        retention: Retention,
     ) -> Result<Self, BrokerError> {
         // So that a missing stream is told at once.
         let announcements = broker.observe().await?;
@@ -95,6 +79,7 @@ impl Desk {
         let desk = Self {
             broker,
             guard,
+            retention,
             seen: Arc::default(),
             whole,
             fleet: Arc::default(),
@@ -111,6 +96,11 @@ impl Desk {
 
     pub(super) fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    /// How long letters are kept.
+    pub(super) fn retention(&self) -> Retention {
+        self.retention
     }
 
     pub(super) fn place(&self) -> String {
@@ -167,78 +157,6 @@ impl Desk {
         operator.plan(verb, request, Timestamp::now()).await
     }
 
-    /// Begins an operation, and lets it run whether anybody watches it or not.
-    pub(super) async fn begin(&self, order: Order) -> Result<OperationId, OperatorError> {
-        let (tell, began) = oneshot::channel();
-        let (desk, handle) = (self.clone(), Handle::current());
-        // A thread of its own: what an operation holds is for one thread at a time.
-        tokio::task::spawn_blocking(move || handle.block_on(desk.run(order, tell)));
-        began.await.unwrap_or_else(|_| {
-            Err(OperatorError::Broker(BrokerError::Away {
-                broker: self.place(),
-                why: "the operation broke off".into(),
-            }))
-        })
-    }
-
-    pub(super) fn running(&self, operation: OperationId) -> Option<Arc<Running>> {
-        lock(&self.running).get(&operation).cloned()
-    }
-
-    /// Stops what is under way; each can be resumed.
-    pub(super) fn stop(&self) {
-        let running = lock(&self.running);
-        running
-            .values()
-            .for_each(|running| running.watch.stop.cancel());
-    }
-
-    async fn run(self, order: Order, tell: oneshot::Sender<Result<OperationId, OperatorError>>) {
-        let Order {
-            by,
-            verb,
-            request,
-            pace,
-            why,
-        } = order;
-        let operator = Operator::new(Arc::clone(&self.broker), by);
-        let running = Arc::new(Running {
-            verb,
-            watch: Watch::default(),
-            began: Instant::now(),
-            over: Mutex::default(),
-        });
-        let begin = async {
-            let plan = operator.plan(verb, request, Timestamp::now()).await?;
-            running
-                .watch
-                .progress
-                .send_modify(|progress| progress.planned = plan.planned());
-            Ok(match verb {
-                Verb::Replay => Begun::Replay(Box::new(operator.replay(plan, pace).await?)),
-                _ => Begun::Settling(Box::new(operator.settle(plan, why).await?)),
-            })
-        };
-        let begun: Begun = match begin.await {
-            Ok(begun) => begun,
-            Err(error) => {
-                let _ = tell.send(Err(error));
-                return;
-            }
-        };
-        let operation = begun.operation();
-        lock(&self.running).insert(operation, Arc::clone(&running));
-        let _ = tell.send(Ok(operation));
-        let over = match begun {
-            Begun::Replay(replay) => replay.run(&running.watch).await,
-            Begun::Settling(settling) => settling.run(&running.watch).await,
-        };
-        if let Err(error) = &over {
-            tracing::warn!(%operation, %error, "an operation broke off");
-        }
-        *lock(&running.over) = Some(over.map_err(|error| error.to_string()));
-    }
-
     /// Reads the stream, and goes on with what is written later.
     async fn read(self, whole: watch::Sender<bool>) {
         loop {
@@ -277,20 +195,6 @@ impl Desk {
                 .take_in(&entry);
         }
         Ok(())
-    }
-}
-
-enum Begun {
-    Replay(Box<Replay>),
-    Settling(Box<Settling>),
-}
-
-impl Begun {
-    fn operation(&self) -> OperationId {
-        match self {
-            Self::Replay(replay) => replay.operation(),
-            Self::Settling(settling) => settling.operation(),
-        }
     }
 }
 

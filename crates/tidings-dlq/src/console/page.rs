@@ -28,6 +28,31 @@ pub(super) fn page(desk: &Desk, place: Place, title: &str, content: &Markup) -> 
         let current = (to == place).then_some("page");
         html! { a href=(path) aria-current=[current] aria-keyshortcuts=(key) data-key=(key) { (name) } }
     };
+    let body = html! {
+        a.skip href="#main" { "Skip to the content" }
+        header.top {
+            (brand())
+            nav aria-label="Pages" {
+                (link(Place::Overview, "/", "o", "Overview"))
+                (link(Place::Letters, "/letters", "l", "Letters"))
+                (link(Place::Audit, "/audit", "a", "Audit"))
+            }
+            span.place title="the broker" { (words(&desk.place())) }
+        }
+        main id="main" tabindex="-1" { (content) }
+        footer {
+            "Keys: " kbd { "o" } " overview, " kbd { "l" } " letters, " kbd { "a" } " audit, " kbd { "/" }
+            " filter, " kbd { "j" } " " kbd { "k" } " down and up, " kbd { "Enter" } " open."
+        }
+    };
+    document(title, &body)
+}
+
+fn brand() -> Markup {
+    html! { a.brand href="/" { "Tidings" span { " dead letters" } } }
+}
+
+fn document(title: &str, body: &Markup) -> Html<String> {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -40,23 +65,7 @@ pub(super) fn page(desk: &Desk, place: Place, title: &str, content: &Markup) -> 
                 link rel="stylesheet" href="/style.css";
                 script src="/script.js" defer {}
             }
-            body {
-                a.skip href="#main" { "Skip to the content" }
-                header.top {
-                    a.brand href="/" { "Tidings" span { " dead letters" } }
-                    nav aria-label="Pages" {
-                        (link(Place::Overview, "/", "o", "Overview"))
-                        (link(Place::Letters, "/letters", "l", "Letters"))
-                        (link(Place::Audit, "/audit", "a", "Audit"))
-                    }
-                    span.place title="the broker" { (words(&desk.place())) }
-                }
-                main id="main" tabindex="-1" { (content) }
-                footer {
-                    "Keys: " kbd { "o" } " overview, " kbd { "l" } " letters, " kbd { "a" } " audit, " kbd { "/" }
-                    " filter, " kbd { "j" } " " kbd { "k" } " down and up, " kbd { "Enter" } " open."
-                }
-            }
+            body { (body) }
         }
     };
     Html(page.into_string())
@@ -95,27 +104,15 @@ impl From<OperatorError> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { "That did not work · Tidings" }
-                    link rel="stylesheet" href="/style.css";
-                }
-                body {
-                    header.top { a.brand href="/" { "Tidings" span { " dead letters" } } }
-                    main {
-                        h1 { "That did not work" }
-                        p.problem role="alert" { (words(&self.why)) }
-                        p { a href="/" { "To the overview" } }
-                    }
-                }
+        let body = html! {
+            header.top { (brand()) }
+            main {
+                h1 { "That did not work" }
+                p.problem role="alert" { (words(&self.why)) }
+                p { a href="/" { "To the overview" } }
             }
         };
-        (self.status, Html(page.into_string())).into_response()
+        (self.status, document("That did not work", &body)).into_response()
     }
 }
 
@@ -171,6 +168,11 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
+/// The day of a moment.
+pub(super) fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
 pub(super) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
@@ -185,7 +187,7 @@ pub(super) fn letter_href(key: &LetterKey) -> String {
     match key {
         LetterKey::Message { id, generation: 0 } => format!("/letter?id={id}"),
         LetterKey::Message { id, generation } => format!("/letter?id={id}&generation={generation}"),
-        LetterKey::Place { position } => format!("/letter?position={position}"),
+        LetterKey::Place { position } => format!("/letter?id=@{position}"),
     }
 }
 

@@ -11,7 +11,7 @@ mod plan;
 use axum::http::StatusCode;
 
 pub(super) use self::{
-    act::{begin, stop},
+    act::{begin, resume, stop},
     audit::audit,
     letter::letter,
     letters::letters,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::stream::BoxStream;
 use jiff::Timestamp;
 use tidings_broker::{Broker, BrokerError, DeadEntry, DeadRecord, ReadFrom, ReadUntil};
 use tidings_model::{
@@ -8,7 +8,7 @@ use tidings_model::{
 };
 
 use super::{Operator, Tally};
-use crate::{Planned, Register};
+use crate::{Planned, Register, follow::read_next};
 
 /// How many letters one claim or resolution names.
 const NAMED: usize = 500;
@@ -135,16 +135,10 @@ impl Acting {
     }
 
     async fn read_on(&mut self, seen: impl Fn(&Self) -> bool) -> Result<(), BrokerError> {
+        let broker = Arc::clone(self.broker());
         while !seen(self) {
-            match self.entries.next().await {
-                Some(entry) => self.register.take_in(&entry?),
-                None => {
-                    return Err(BrokerError::Away {
-                        broker: self.broker().place(),
-                        why: "it was closed".into(),
-                    });
-                }
-            }
+            let entry = read_next(&mut self.entries, &*broker).await?;
+            self.register.take_in(&entry);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use tidings_model::{Draft, Headers, LetterState, Message, MessageId, OperationId
 use uuid::Uuid;
 
 use super::{Operator, OperatorError, Tally, acting::Acting};
-use crate::{Filter, Plan, Request, letter::bodies};
+use crate::{Filter, Name, Plan, Request, letter::bodies};
 
 /// The message of an open letter, to be mended.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Edition {
     /// Whether the old message may have been delivered.
     pub maybe_delivered: bool,
     plan: Plan,
-    old_id: MessageId,
+    old: Name,
 }
 
 /// What became of an edit.
@@ -93,18 +93,18 @@ fn unescaped(name: &str) -> String {
 }
 
 impl Operator {
-    /// Finds a message's open letter, to be mended; `None` where there is none.
+    /// Finds the open letter that is called so, to be mended; `None` where there is none.
     ///
     /// # Errors
     /// When the broker is away, or another operation has claimed the letter.
     pub async fn edition(
         &self,
-        id: &MessageId,
+        name: &Name,
         take_over: bool,
     ) -> Result<Option<Edition>, OperatorError> {
         let request = Request {
             filter: Filter {
-                ids: vec![id.clone()],
+                names: vec![name.clone()],
                 states: vec![LetterState::Open],
                 ..Filter::default()
             },
@@ -123,7 +123,7 @@ impl Operator {
             message: editable(&letter.body),
             maybe_delivered: letter.head.maybe_delivered,
             plan,
-            old_id: id.clone(),
+            old: name.clone(),
         }))
     }
 
@@ -148,7 +148,7 @@ impl Operator {
         });
         let fresh = || cut_off.unwrap_or_else(|| Uuid::now_v7().into());
         let message = Draft::parse(message)?.accept(Timestamp::now(), fresh)?;
-        if message.id == edition.old_id {
+        if edition.old == Name::Message(message.id.clone()) {
             return Err(OperatorError::SameId(message.id));
         }
         let began = self.began(&edition.plan, None, json!({"new_id": message.id}));
@@ -216,7 +216,7 @@ mod tests {
             message: editable(message.to_string().as_bytes()),
             maybe_delivered: false,
             plan: Plan::of(Verb::Edit),
-            old_id: "m-1".parse().unwrap(),
+            old: "m-1".parse().unwrap(),
         }
     }
 

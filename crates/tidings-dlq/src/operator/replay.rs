@@ -42,6 +42,8 @@ pub struct Replay {
     forgotten: bool,
     /// The letters whose messages were sent, in the order of sending.
     sent: Vec<LetterKey>,
+    /// How many of them were sent before it was cut off.
+    earlier: u64,
     outcomes: Option<Outcomes>,
     canary: Canary,
     began_at: Timestamp,
@@ -77,6 +79,7 @@ impl Replay {
             planned,
             forgotten: false,
             sent: Vec::new(),
+            earlier: 0,
             outcomes: None,
             canary: Canary::Out,
             began_at,
@@ -104,6 +107,7 @@ impl Replay {
         self.tell(watch, Stage::Claiming);
         self.claim().await?;
         let letters = self.sort_out().await?;
+        self.earlier = self.sent.len() as u64;
         self.follow_outcomes(&letters).await?;
         self.send_all(&letters, watch).await?;
         if let Some(outcomes) = &mut self.outcomes {
@@ -311,7 +315,7 @@ impl Replay {
         let total = self.total();
         watch.progress.send_modify(|progress| {
             progress.stage = stage;
-            progress.planned = self.planned;
+            (progress.planned, progress.earlier) = (self.planned, self.earlier);
             (progress.done, progress.failed) = (total.done, total.failed);
             progress.skipped = self.tally.skipped - self.parameters.left_alone;
         });

@@ -133,7 +133,7 @@ impl Settling {
             rest = left;
             let keys: Vec<_> = found.iter().map(|letter| letter.key.clone()).collect();
             let records = found.into_iter().map(|letter| DeadRecord::Letter {
-                head: letter.head,
+                head: letter.head.copy_of(&letter.key),
                 body: letter.body,
             });
             self.acting.broker().record(records.collect()).await?;

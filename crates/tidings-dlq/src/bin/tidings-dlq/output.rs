@@ -1,5 +1,6 @@
 use std::io::{self, BufWriter, StdoutLock, Write as _};
 
+use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 use tidings_model::{Attempt, printable};
@@ -24,6 +25,14 @@ impl Lines {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+/// A table with these columns, and no rows yet.
+pub(crate) fn table(columns: impl IntoIterator<Item = &'static str>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(columns);
+    table
 }
 
 /// A line of JSON. Other people's text in it cannot act on a terminal.

@@ -67,7 +67,6 @@ fn why(plan: &Plan, skip: Skip) -> String {
         Skip::Superseded => "since a later replay of the same message died as well".into(),
         Skip::State(LetterState::Replayed) => "since they were sent again".into(),
         Skip::State(state) => format!("since they are {state}"),
-        Skip::Nameless => "since they have no id".into(),
         Skip::Claimed(operation) => {
             let began = plan.register().operation(operation);
             let by = began.and_then(|operation| Some(operation.began.as_ref()?.by.as_str()));

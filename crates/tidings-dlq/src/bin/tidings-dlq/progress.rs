@@ -81,20 +81,17 @@ async fn tell(watch: Watch) {
 
 fn line(progress: &Progress, elapsed: Duration) -> String {
     let Progress {
-        stage,
         planned,
         done,
         failed,
-        skipped,
+        ..
     } = progress;
-    let stage = match stage {
+    let stage = match progress.stage {
         Stage::Claiming => "claiming",
         Stage::Acting => "going on",
         Stage::Waiting => "waiting for outcomes",
     };
-    let rest = planned.saturating_sub(done + failed + skipped);
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let rate = (done + failed) as f64 / elapsed.as_secs_f64().max(0.001);
+    let (rate, rest) = (progress.rate(elapsed), progress.remaining());
     format!("{stage}: {done} of {planned}, {failed} failed, {rate:.0}/s, {rest} remain")
 }
 

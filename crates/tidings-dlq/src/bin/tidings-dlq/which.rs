@@ -1,8 +1,8 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use tidings_dlq::{Filter, Order, Request, Retention};
-use tidings_model::{Account, Delay, LetterState, MessageId, Moment, Provider, Reason, Verdict};
+use tidings_dlq::{Filter, Name, Order, Request, Retention};
+use tidings_model::{Account, Delay, LetterState, Moment, Provider, Reason, Verdict};
 
 /// Which letters: every condition must hold, and one that may be given several times is met by any of its values,
 /// except `--where`.
@@ -51,12 +51,12 @@ pub(crate) struct Which {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Which letters")]
 pub(crate) struct Chosen {
-    /// Of these messages
+    /// Of these messages; a letter without an id goes by its place, such as @17
     #[arg(value_name = "ID")]
-    ids: Vec<MessageId>,
+    names: Vec<Name>,
     /// Of these messages as well
     #[arg(long = "id", value_name = "ID", num_args = 1..)]
-    more: Vec<MessageId>,
+    more: Vec<Name>,
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
@@ -69,10 +69,10 @@ pub(crate) struct Chosen {
 impl Chosen {
     /// What is asked, told at `now`.
     pub(crate) fn request(&self, now: Timestamp) -> Request {
-        let ids = self.ids.iter().chain(&self.more).cloned();
+        let names = self.names.iter().chain(&self.more).cloned();
         Request {
             filter: Filter {
-                ids: ids.collect(),
+                names: names.collect(),
                 ..self.which.filter(now)
             },
             limit: self.first.limit,
@@ -83,7 +83,7 @@ impl Chosen {
     }
 
     pub(crate) fn names_messages(&self) -> bool {
-        !self.ids.is_empty() || !self.more.is_empty()
+        !self.names.is_empty() || !self.more.is_empty()
     }
 
     pub(crate) fn takes_over(&self) -> bool {
@@ -130,7 +130,7 @@ impl Which {
         let states: Option<Vec<_>> = self.state.iter().map(|state| state.0).collect();
         let pairs = self.metadata.iter();
         Filter {
-            ids: Vec::new(),
+            names: Vec::new(),
             accounts: self.accounts.clone(),
             providers: self.providers.clone(),
             reasons: self.reasons.clone(),

@@ -4,7 +4,11 @@
 const progress = document.getElementById("progress");
 
 async function renew() {
-  if (!progress || progress.querySelector("[data-over]")) return;
+  if (!progress) return;
+  if (progress.querySelector("[data-over]")) {
+    document.getElementById("stop")?.remove();
+    return;
+  }
   try {
     const answer = await fetch(progress.dataset.from, { headers: { Accept: "text/html" } });
     if (answer.ok) progress.innerHTML = await answer.text();

@@ -43,6 +43,18 @@ pub(in crate::console) async fn stop(
     Ok(Redirect::to(&format!("/operations/{operation}")))
 }
 
+/// Goes on with a replay that was cut off.
+pub(in crate::console) async fn resume(
+    State(desk): State<Desk>,
+    Extension(User(by)): Extension<User>,
+    Path(operation): Path<OperationId>,
+    Form(pairs): Form<Pairs>,
+) -> Result<Redirect, Failure> {
+    own(&desk, pairs)?;
+    desk.resume(operation, by);
+    Ok(Redirect::to(&format!("/operations/{operation}")))
+}
+
 fn own(desk: &Desk, pairs: Pairs) -> Result<Asked, Failure> {
     let asked = Asked::new(pairs);
     match desk.guard().is_own(asked.get("token")) {

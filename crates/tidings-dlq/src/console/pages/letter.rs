@@ -11,11 +11,11 @@ use tidings_model::{
 
 use super::Pairs;
 use crate::{
-    Letter, Register, advice,
+    Letter, Name, Register, Retention, advice,
     console::{
         asked::Asked,
         desk::Desk,
-        page::{Failure, Place, ago, letter_href, lines, moment, page, state, words},
+        page::{Failure, Place, ago, day, letter_href, lines, moment, page, state, words},
     },
 };
 
@@ -60,6 +60,7 @@ pub(in crate::console) async fn letter(
         @if let Some(again) = &again {
             p.notice { "Its replay died as well: " a href=(letter_href(again)) { (again) } }
         }
+        (ending(&letter, &key, desk.retention(), now))
         (advised(&letter))
         (actions(&key, letter.letter.state))
         h2 { "Message" }
@@ -73,12 +74,12 @@ pub(in crate::console) async fn letter(
 }
 
 fn key(asked: &Asked) -> Result<LetterKey, String> {
-    if let Some(position) = asked.value("position")? {
-        return Ok(LetterKey::Place { position });
-    }
-    let id = asked.value("id")?.ok_or("id: which letter?")?;
     let generation = asked.value("generation")?.unwrap_or(0);
-    Ok(LetterKey::Message { id, generation })
+    match asked.value("id")? {
+        Some(Name::Message(id)) => Ok(LetterKey::Message { id, generation }),
+        Some(Name::Place(position)) => Ok(LetterKey::Place { position }),
+        None => Err("id: which letter?".into()),
+    }
 }
 
 fn done(register: &Register, key: &LetterKey) -> Option<Done> {
@@ -123,6 +124,18 @@ fn what_was_done(done: &Done, now_is: LetterState, now: Timestamp) -> Markup {
     }
 }
 
+/// The stream forgets what is too old.
+fn ending(letter: &Letter, key: &LetterKey, retention: Retention, now: Timestamp) -> Markup {
+    let open = letter.letter.state == LetterState::Open;
+    let near = open && letter.written_at < retention.near(now);
+    html! {
+        @if near {
+            p.notice { "It is kept until " (day(retention.end(letter.written_at))) ". "
+                a href={ "/plan?verb=renew&id=" (Name::from(key)) } { "Keep it longer" } }
+        }
+    }
+}
+
 fn advised(letter: &Letter) -> Markup {
     let reason = letter.letter.reason;
     html! {
@@ -134,9 +147,7 @@ fn advised(letter: &Letter) -> Markup {
 }
 
 fn actions(key: &LetterKey, now_is: LetterState) -> Markup {
-    let LetterKey::Message { id, .. } = key else {
-        return html! {};
-    };
+    let id = Name::from(key);
     let link = |verb: &str, class: &str, words: &str| {
         let state = now_is.as_str();
         let href = format!("/plan?verb={verb}&id={id}&state={state}");

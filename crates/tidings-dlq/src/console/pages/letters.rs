@@ -14,7 +14,7 @@ use crate::{
     console::{
         asked::Asked,
         desk::Desk,
-        page::{Failure, Place, ago, letter_href, letters as counted, page, state, words},
+        page::{Failure, Place, ago, day, letter_href, letters as counted, page, state, words},
     },
 };
 
@@ -30,6 +30,8 @@ struct Row {
     dead_at: Timestamp,
     state: LetterState,
     maybe_delivered: bool,
+    /// Until when it is kept, where that is near.
+    ends: Option<Timestamp>,
 }
 
 /// The letters that a filter lets through, the newest first.
@@ -44,7 +46,7 @@ pub(in crate::console) async fn letters(
         .unwrap_or(1)
         .max(1);
     let filter = asked.filter(now).map_err(Failure::asked)?;
-    let (count, rows) = rows(&desk, &filter, number).await?;
+    let (count, rows) = rows(&desk, &filter, number, now).await?;
     let accounts = desk
         .look(|seen| seen.index.accounts().cloned().collect::<Vec<_>>())
         .await;
@@ -59,7 +61,12 @@ pub(in crate::console) async fn letters(
     Ok(page(&desk, Place::Letters, "Letters", &content))
 }
 
-async fn rows(desk: &Desk, filter: &Filter, number: usize) -> Result<(usize, Vec<Row>), Failure> {
+async fn rows(
+    desk: &Desk,
+    filter: &Filter,
+    number: usize,
+    now: Timestamp,
+) -> Result<(usize, Vec<Row>), Failure> {
     let holding: Option<HashSet<LetterKey>> = match filter.asks_content() {
         true => Some(desk.holding(filter.clone()).await?.into_iter().collect()),
         false => None,
@@ -74,13 +81,17 @@ async fn rows(desk: &Desk, filter: &Filter, number: usize) -> Result<(usize, Vec
             .rev()
             .skip((number - 1).saturating_mul(PAGE))
             .take(PAGE);
-        (found().count(), page.map(Row::from).collect())
+        let row = |letter: Indexed<'_>| {
+            let ends = seen.ends(&letter, desk.retention(), now);
+            Row::of(letter, ends)
+        };
+        (found().count(), page.map(row).collect())
     });
     Ok(found.await)
 }
 
-impl From<Indexed<'_>> for Row {
-    fn from(letter: Indexed<'_>) -> Self {
+impl Row {
+    fn of(letter: Indexed<'_>, ends: Option<Timestamp>) -> Self {
         Self {
             key: letter.key,
             account: letter.member.account.cloned(),
@@ -89,6 +100,7 @@ impl From<Indexed<'_>> for Row {
             dead_at: letter.member.dead_at,
             state: letter.state,
             maybe_delivered: letter.member.maybe_delivered,
+            ends,
         }
     }
 }
@@ -189,7 +201,8 @@ fn table(rows: &[Row], now: Timestamp) -> Markup {
                         td { @match &row.account { Some(account) => (account), None => span.quiet { "unknown" } } }
                         td.w { (row.reason) span.sub { (words(&row.signature)) } }
                         td { (state(row.state)) @if row.maybe_delivered { " " span.badge.maybe { "maybe delivered" } } }
-                        td.t { (ago(row.dead_at, now)) }
+                        td.t { (ago(row.dead_at, now))
+                            @if let Some(ends) = row.ends { " " span.badge.maybe { "kept until " (day(ends)) } } }
                     }
                 }
             }

@@ -47,6 +47,7 @@ pub(in crate::console) async fn operation(
         }
         h2 { "Progress" }
         div.sheet.padded id="progress" data-from=(from) { (progress) }
+        @if running.is_some_and(|running| running.over().is_none()) { (stop(&desk, operation)) }
     };
     Ok(page(&desk, Place::Audit, title, &content))
 }
@@ -59,58 +60,65 @@ pub(in crate::console) async fn progress(
     Ok(Html(shown(&desk, operation).await?.into_string()))
 }
 
-/// How far it has come.
+/// How far it has come. Once it was cut off here, it may have gone on and ended elsewhere.
 async fn shown(desk: &Desk, operation: OperationId) -> Result<Markup, Failure> {
-    if let Some(running) = desk.running(operation) {
-        return Ok(match running.over() {
-            Some(over) => ended(operation, running.verb, over.as_ref()),
-            None => html! { (under_way(&running)) (stop(desk, operation)) },
-        });
-    }
+    let running = desk.running(operation);
+    let over = running.as_ref().map(|running| running.over());
     let known = desk
         .look(|seen| seen.register.operation(operation).cloned())
         .await;
-    let known = known.ok_or_else(|| {
-        Failure::new(
-            StatusCode::NOT_FOUND,
-            "That operation is unknown, or no longer kept.",
-        )
-    })?;
-    Ok(elsewhere(operation, &known))
+    let ended_elsewhere = known.as_ref().is_some_and(|known| known.ended.is_some());
+    Ok(match (&running, over, &known) {
+        (Some(running), Some(None), _) => under_way(running),
+        (Some(running), Some(Some(over)), _) if is_through(&over) || !ended_elsewhere => {
+            ended(desk, operation, running.verb, over.as_ref())
+        }
+        (_, _, Some(known)) => elsewhere(desk, operation, known),
+        _ => {
+            return Err(Failure::new(
+                StatusCode::NOT_FOUND,
+                "That operation is unknown, or no longer kept.",
+            ));
+        }
+    })
+}
+
+fn is_through(over: &Result<Tally, String>) -> bool {
+    over.as_ref().is_ok_and(|tally| !tally.interrupted)
 }
 
 fn under_way(running: &Running) -> Markup {
     let progress = running.progress();
-    let through = progress.done + progress.failed + progress.skipped;
-    let left = progress.planned.saturating_sub(through);
-    let took = running.began.elapsed();
-    let remains = u64::try_from(took.as_millis())
-        .unwrap_or(u64::MAX)
-        .saturating_mul(left);
-    let remains = remains / (1_000 * through.max(1)) + 1;
-    let rate = through as f64 / took.as_secs_f64().max(0.1);
+    let (rate, left) = (progress.rate(running.began.elapsed()), progress.remaining());
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "for people"
+    )]
+    let to_go = (left as f64 / rate) as u64 + 1;
     let stage = match progress.stage {
         Stage::Claiming => "Claiming the letters",
         Stage::Acting => "Under way",
         Stage::Waiting => "Waiting for the outcomes of what was sent",
     };
     html! {
-        p { strong { (stage) } @if left > 0 && through > 0 {
-            ", about " (span(remains)) " to go at " (format!("{rate:.0}")) " a second"
+        p { strong { (stage) } @if left > 0 && rate > 0.0 {
+            ", about " (span(to_go)) " to go at " (format!("{rate:.0}")) " a second"
         } }
-        progress max=(progress.planned.max(1)) value=(through) aria-label="letters dealt with" {}
+        progress max=(progress.planned.max(1)) value=(progress.through()) aria-label="letters dealt with" {}
         (tally(progress.planned, progress.done, progress.failed, progress.skipped))
         noscript { p.quiet { "Reload the page to see how it goes on." } }
     }
 }
 
-fn ended(operation: OperationId, verb: Verb, over: Result<&Tally, &String>) -> Markup {
+fn ended(desk: &Desk, operation: OperationId, verb: Verb, over: Result<&Tally, &String>) -> Markup {
     let tally_ = match over {
         Ok(tally) => tally,
         Err(error) => {
             return html! {
                 p.problem data-over role="alert" { "It broke off: " (words(error)) }
-                (resume(operation, verb))
+                (resume(desk, operation, verb))
             };
         }
     };
@@ -127,12 +135,12 @@ fn ended(operation: OperationId, verb: Verb, over: Result<&Tally, &String>) -> M
         @for (winner, count) in &tally_.lost {
             p.notice { (letters(*count)) " belonged to " a href={ "/operations/" (winner) } { "another operation" } }
         }
-        @if tally_.interrupted { (resume(operation, verb)) }
+        @if tally_.interrupted { (resume(desk, operation, verb)) }
     }
 }
 
 /// One that was not begun here, or before the console was started anew.
-fn elsewhere(operation: OperationId, known: &Operation) -> Markup {
+fn elsewhere(desk: &Desk, operation: OperationId, known: &Operation) -> Markup {
     let planned = known
         .began
         .as_ref()
@@ -141,20 +149,27 @@ fn elsewhere(operation: OperationId, known: &Operation) -> Markup {
     html! {
         @if let Some(end) = &known.ended {
             @let tally_ = Tally::from(end);
-            (ended(operation, verb.unwrap_or(Verb::Replay), Ok(&tally_)))
+            (ended(desk, operation, verb.unwrap_or(Verb::Replay), Ok(&tally_)))
         } @else {
             p data-over { span.badge.stopped { "not ended" } " It is under way elsewhere, or was cut off." }
             (tally(planned, known.resolved, 0, 0))
-            (resume(operation, verb.unwrap_or(Verb::Replay)))
+            (resume(desk, operation, verb.unwrap_or(Verb::Replay)))
         }
     }
 }
 
-fn resume(operation: OperationId, verb: Verb) -> Markup {
+/// How it goes on. What still runs elsewhere sends nothing twice by that, but it is confusing.
+fn resume(desk: &Desk, operation: OperationId, verb: Verb) -> Markup {
     html! {
-        p.quiet { @if verb == Verb::Replay {
-            "To go on with it: " code { "tidings-dlq replay --resume " (operation) }
-        } @else { "To do the rest: do it again, with " code { "--take-over" } " on the command line." } }
+        @if verb == Verb::Replay {
+            form.actions action={ "/operations/" (operation) "/resume" } method="post" {
+                input type="hidden" name="token" value=(desk.guard().token());
+                button.main { "Go on" }
+                span.quiet { "or on the command line: " code { "tidings-dlq replay --resume " (operation) } }
+            }
+        } @else {
+            p.quiet { "To do the rest: do it again, with " code { "--take-over" } " on the command line." }
+        }
     }
 }
 
@@ -167,7 +182,7 @@ fn tally(planned: u64, done: u64, failed: u64, skipped: u64) -> Markup {
 
 fn stop(desk: &Desk, operation: OperationId) -> Markup {
     html! {
-        form.actions action={ "/operations/" (operation) "/stop" } method="post" {
+        form.actions id="stop" action={ "/operations/" (operation) "/stop" } method="post" {
             input type="hidden" name="token" value=(desk.guard().token());
             button { "Stop" }
             span.quiet { "It runs on when you leave this page." }

@@ -9,7 +9,7 @@ use crate::{
         asked::Asked,
         desk::Desk,
         fleet::Lane,
-        page::{Place, ago, bars, letters, number, page, words},
+        page::{Place, ago, bars, day, letters, number, page, words},
     },
 };
 
@@ -22,18 +22,17 @@ pub(in crate::console) async fn overview(State(desk): State<Desk>) -> Html<Strin
         states: vec![LetterState::Open],
         ..Filter::default()
     };
-    let groups = desk
-        .look(|seen| {
-            let letters = seen.index.letters(&open);
-            letters
-                .map(|letter| letter.member)
-                .collect::<Groups<'_>>()
-                .list()
-        })
-        .await;
     let (lanes, now) = (desk.lanes(), Timestamp::now());
+    let look = desk.look(|seen| {
+        let letters = || seen.index.letters(&open);
+        let groups: Groups<'_> = letters().map(|letter| letter.member).collect();
+        let ends = letters().filter_map(|letter| seen.ends(&letter, desk.retention(), now));
+        (groups.list(), ends.collect::<Vec<_>>())
+    });
+    let (groups, ends) = look.await;
     let content = html! {
         (headline(&groups, now))
+        @if let Some(first) = ends.iter().min() { (ending(ends.len() as u64, *first)) }
         h2 id="groups" { "What they died of" }
         div.sheet { (table(&groups, now)) }
         h2 id="lanes" { "Lanes" }
@@ -61,6 +60,16 @@ fn headline(groups: &[Group], now: Timestamp) -> Markup {
         } @else {
             h1 { "No letter is open" }
             p.lead { "Everything that was sent is delivered, on its way, or dealt with." }
+        }
+    }
+}
+
+/// The stream forgets what is too old.
+fn ending(near: u64, first: Timestamp) -> Markup {
+    html! {
+        p.notice {
+            (letters(near)) " will be forgotten soon, the first on " (day(first)) ". "
+            a href="/plan?verb=renew&near=yes" { "Keep them longer" }
         }
     }
 }

@@ -23,7 +23,8 @@ pub(in crate::console) async fn plan(
 ) -> Result<Html<String>, Failure> {
     let asked = Asked::new(pairs);
     let verb = verb(asked.get("verb")).map_err(Failure::asked)?;
-    let request = asked.request(Timestamp::now()).map_err(Failure::asked)?;
+    let request = asked.request(Timestamp::now(), desk.retention());
+    let request = request.map_err(Failure::asked)?;
     let plan = desk.plan(verb, request).await?;
     let title = format!("{} {}?", capital(verb), letters(plan.planned()));
     let content = html! {
@@ -88,7 +89,6 @@ fn why(skip: Skip) -> Markup {
             Skip::Superseded => "were replayed, and that replay died as well: its letter is the one to act on",
             Skip::State(LetterState::Replayed) => "were sent again",
             Skip::State(state) => { "are " (state) },
-            Skip::Nameless => "have no id",
             Skip::Claimed(operation) => {
                 "are claimed by " a href={ "/operations/" (operation) } { "an operation" } " that has not ended"
             },

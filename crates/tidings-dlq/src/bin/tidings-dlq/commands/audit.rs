@@ -1,5 +1,4 @@
-use comfy_table::{Table, presets};
-use jiff::Timestamp;
+use comfy_table::Table;
 use serde_json::{Value, json};
 use tidings_broker::{Broker, ReadFrom};
 use tidings_dlq::{Operation, Register};
@@ -7,7 +6,7 @@ use tidings_model::{OperationId, printable};
 
 use crate::{
     exit::Exit,
-    output::{Lines, json_line, say},
+    output::{self, Lines, json_line, say, short},
 };
 
 /// List what was done about dead letters: who, when, what, to which, and what came of it
@@ -55,9 +54,7 @@ fn object(id: OperationId, operation: &Operation) -> Value {
 }
 
 fn table(register: &Register) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
+    let mut table = output::table([
         "operation",
         "began",
         "by",
@@ -98,8 +95,4 @@ fn result(operation: &Operation) -> String {
         Some(why) => format!("{counts}; stopped: {why}"),
         None => counts,
     }
-}
-
-fn short(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

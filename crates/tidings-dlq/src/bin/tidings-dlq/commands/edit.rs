@@ -2,10 +2,9 @@ use std::{io::Write as _, process::Command, str::FromStr};
 
 use serde_json::json;
 use tidings_dlq::{
-    Operator,
+    Name, Operator,
     operator::{Edition, OperatorError},
 };
-use tidings_model::MessageId;
 
 use crate::{
     exit::{Exit, Usage},
@@ -17,9 +16,9 @@ use crate::{
 /// Without `--set` it opens `$EDITOR` (`$VISUAL`), and sends what was saved there; what was not changed is not sent.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The message
+    /// The message; a letter without an id goes by its place, such as @17
     #[arg(value_name = "ID")]
-    id: MessageId,
+    id: Name,
     /// Set a field and send at once, such as /payload/text=Hello: text where the field is one, else JSON
     #[arg(long = "set", value_name = "POINTER=VALUE", num_args = 1..)]
     set: Vec<Setting>,

@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, Table};
 use futures::StreamExt;
 use jiff::Timestamp;
 use tidings_broker::Broker;
@@ -9,7 +9,7 @@ use tidings_model::{LetterKey, printable};
 
 use crate::{
     exit::Exit,
-    output::{Lines, json_line, say, short},
+    output::{self, Lines, json_line, say, short},
     which::Which,
 };
 
@@ -72,9 +72,7 @@ async fn grouped(
 }
 
 fn table(groups: &[Group]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
+    let mut table = output::table([
         "letters",
         "maybe delivered",
         "account",

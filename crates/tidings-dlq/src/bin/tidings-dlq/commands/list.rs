@@ -1,13 +1,12 @@
-use comfy_table::{Table, presets};
+use comfy_table::{ColumnConstraint, Table};
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use tidings_broker::{Broker, BrokerError};
 use tidings_dlq::{Letter, Shortlist, read};
-use tidings_model::DeadLetter;
 
 use crate::{
     exit::Exit,
-    output::{Lines, json_line, last_words, say, short},
+    output::{self, Lines, json_line, last_words, say, short},
     which::{First, Keeping, Which},
 };
 
@@ -27,7 +26,9 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit> {
     let mut lines = Lines::to_stdout();
-    let letters = read(broker, args.which.filter(Timestamp::now())).await?;
+    let filter = args.which.filter(Timestamp::now());
+    let one_state = filter.states.len() == 1;
+    let letters = read(broker, filter).await?;
     if args.json {
         let line = |letter: &Letter| json_line(&letter.letter);
         each(letters, args, line, |line| Ok(lines.text(&line)?)).await?;
@@ -37,7 +38,7 @@ pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit
         let near = retention.near(Timestamp::now());
         let row = |letter: &Letter| {
             let end = (letter.written_at < near).then(|| retention.end(letter.written_at));
-            Ok(row(&letter.letter, end))
+            Ok(row(letter, end))
         };
         each(letters, args, row, |row| {
             rows.push(row);
@@ -46,7 +47,7 @@ pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit
         .await?;
         match rows.len() {
             0 => say("no dead letters"),
-            _ => lines.text(&table(rows).to_string())?,
+            _ => lines.text(&table(rows, one_state).to_string())?,
         }
     }
     lines.flush()?;
@@ -75,34 +76,37 @@ async fn each<T>(
     list.finish().into_iter().try_for_each(show)
 }
 
-fn table(rows: Vec<[String; 6]>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
+/// The state is told where it is not the same for all.
+fn table(rows: Vec<[String; 7]>, one_state: bool) -> Table {
+    let mut table = output::table([
         "id",
         "account",
+        "state",
         "reason",
         "dead at",
         "attempts",
         "the provider's last words",
     ]);
     table.add_rows(rows);
+    if let Some(state) = table.column_mut(2).filter(|_| one_state) {
+        state.set_constraint(ColumnConstraint::Hidden);
+    }
     table
 }
 
 /// `end` is when it is forgotten, where that is near.
-fn row(letter: &DeadLetter, end: Option<Timestamp>) -> [String; 6] {
-    let message = &letter.message;
-    let id = message
-        .id()
-        .map_or("-".into(), |id| match letter.generation {
-            0 => id.to_string(),
-            generation => format!("{id} (replay {generation})"),
-        });
+fn row(letter: &Letter, end: Option<Timestamp>) -> [String; 7] {
+    let Letter { key, letter, .. } = letter;
+    let account = letter.message.account();
+    let maybe = match letter.maybe_delivered {
+        true => ", maybe delivered",
+        false => "",
+    };
     [
-        id,
-        message.account().map_or("-".into(), ToString::to_string),
-        letter.reason.to_string(),
+        key.to_string(),
+        account.map_or("-".into(), ToString::to_string),
+        letter.state.to_string(),
+        format!("{}{maybe}", letter.reason),
         match end {
             Some(end) => format!("{} (kept until {})", short(letter.dead_at), short(end)),
             None => short(letter.dead_at),

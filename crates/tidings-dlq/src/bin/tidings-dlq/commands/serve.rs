@@ -16,6 +16,7 @@ use crate::{
     connection::who,
     exit::{Exit, Usage},
     output::say,
+    which::Keeping,
 };
 
 /// Show all this in a browser: the web console
@@ -30,6 +31,8 @@ pub(crate) struct Args {
     /// Who may come in: a file with `user:password` or a token on each line. Needed wherever others can reach the address
     #[arg(long, value_name = "FILE")]
     auth: Option<PathBuf>,
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 pub(crate) async fn run(broker: &Arc<dyn Broker>, args: &Args) -> anyhow::Result<Exit> {
@@ -54,7 +57,8 @@ pub(crate) async fn run(broker: &Arc<dyn Broker>, args: &Args) -> anyhow::Result
             _ = terminated.recv() => {}
         }
     };
-    console::serve(listener, Arc::clone(broker), visitors, stop).await?;
+    let retention = args.keeping.retention();
+    console::serve(listener, Arc::clone(broker), visitors, retention, stop).await?;
     Ok(Exit::Done)
 }
 

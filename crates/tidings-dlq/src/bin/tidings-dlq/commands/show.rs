@@ -1,10 +1,8 @@
 use futures::StreamExt;
 use jiff::Timestamp;
 use tidings_broker::{Broker, ReadFrom};
-use tidings_dlq::{Filter, Letter, Register, Retention, advice, read_with};
-use tidings_model::{
-    Attempt, LetterKey, LetterMessage, LetterState, Message, MessageId, printable,
-};
+use tidings_dlq::{Filter, Letter, Name, Register, Retention, advice, read_with};
+use tidings_model::{Attempt, LetterKey, LetterMessage, LetterState, Message, printable};
 
 use crate::{
     exit::Exit,
@@ -20,9 +18,9 @@ const BODY: usize = 4096;
 /// A message that was replayed and died again has a letter for each time, oldest first.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The message
+    /// The message; a letter without an id goes by its place, such as @17
     #[arg(value_name = "ID")]
-    id: MessageId,
+    id: Name,
     /// One JSON object a line instead of words
     #[arg(long)]
     json: bool,
@@ -32,7 +30,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit> {
     let filter = Filter {
-        ids: vec![args.id.clone()],
+        names: vec![args.id.clone()],
         ..Filter::default()
     };
     let mut lines = Lines::to_stdout();
@@ -56,10 +54,12 @@ pub(crate) async fn run(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit
     }
     lines.flush()?;
     if !found {
-        say(&format!(
-            "no dead letter of {}: `tidings outcomes --id {}` tells whether it was delivered",
-            args.id, args.id
-        ));
+        say(&match &args.id {
+            Name::Message(id) => format!(
+                "no dead letter of {id}: `tidings outcomes --id {id}` tells whether it was delivered"
+            ),
+            place => format!("no dead letter without an id is at {place}, or it is no longer kept"),
+        });
         return Ok(Exit::Failed);
     }
     Ok(Exit::Done)
@@ -79,7 +79,9 @@ fn describe(letter: &Letter, register: &Register, retention: Retention) -> Vec<S
     let mut lines = vec![
         format!(
             "message          {}",
-            message.id().map_or_else(unknown, ToString::to_string)
+            message
+                .id()
+                .map_or_else(|| Name::from(key).to_string(), ToString::to_string)
         ),
         format!(
             "account          {}",

@@ -1,8 +1,8 @@
 use futures::StreamExt;
 use jiff::Timestamp;
 use tidings_broker::Broker;
-use tidings_dlq::follow;
-use tidings_model::{DeadLetter, printable};
+use tidings_dlq::{Letter, follow};
+use tidings_model::printable;
 use tokio::signal::ctrl_c;
 
 use crate::{
@@ -40,9 +40,9 @@ async fn show(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit> {
         .take(args.limit.unwrap_or(usize::MAX));
     let mut lines = Lines::to_stdout();
     while let Some(letter) = letters.next().await {
-        let letter = letter?.letter;
+        let letter = letter?;
         lines.text(&match args.json {
-            true => json_line(&letter)?,
+            true => json_line(&letter.letter)?,
             false => line(&letter),
         })?;
         lines.flush()?;
@@ -51,12 +51,13 @@ async fn show(broker: &dyn Broker, args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Widths are fixed, since lines are printed as they come.
-fn line(letter: &DeadLetter) -> String {
+fn line(letter: &Letter) -> String {
+    let Letter { key, letter, .. } = letter;
     let account = letter
         .message
         .account()
         .map_or("-", |account| account.as_str());
-    let id = letter.message.id().map_or("-", |id| id.as_str());
+    let id = key.to_string();
     let words = letter.attempts.last().map_or_else(String::new, last_words);
     let (dead_at, reason) = (short(letter.dead_at), letter.reason.as_str());
     let line = format!("{dead_at}  {reason:<18} {account:<20} {id:<36}  {words}");

@@ -1,65 +1,21 @@
-//! Acting on dead letters: the library and the real binary, on the embedded broker.
+//! Replays: what is planned, whose letters they are, and what was cut off.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-
-use std::{
-    collections::BTreeMap,
-    process::{Command, Output},
-    sync::Arc,
-};
+use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use jiff::{Timestamp, ToSpan as _};
-use serde_json::{Value, json};
-use tempfile::TempDir;
-use tidings_broker::{Broker, DeadRecord, LaneEvent, LaneName, Options, ReadFrom, Topology};
+use jiff::Timestamp;
+use serde_json::json;
+use tidings_broker::DeadRecord;
 use tidings_dlq::{
-    Operator, Register, Request,
+    Request,
     operator::{OperatorError, Pace, Resumed, Watch},
 };
-use tidings_model::{
-    Account, Audit, Began, Claim, Headers, LetterHead, LetterKey, LetterState, OperationId, Reason,
-    Record, Resolution, Tenure, Verb,
+use tidings_model::{Audit, Headers, LetterState, OperationId, Record, Resolution, Tenure, Verb};
+
+use crate::{
+    records::{cut_off_at, key, letter, plain, raven},
+    world::World,
 };
-
-struct World {
-    folder: TempDir,
-    broker: Arc<dyn Broker>,
-}
-
-fn account() -> Account {
-    "raven.ops".parse().unwrap()
-}
-
-/// A message's letter; `more` goes into the body.
-fn letter(id: &str, more: &Value) -> DeadRecord {
-    let mut body = json!({
-        "account": "raven.ops", "id": id, "enqueued_at": "2026-01-01T09:00:00Z",
-        "payload": {
-            "username": "u", "topic": {"type": "persona", "name": "t"}, "message": id,
-            "recipient": [{"name": "n", "contact": [{"type": "whatsapp", "name": "n", "key": "1"}]}],
-        },
-    });
-    for (name, value) in more.as_object().unwrap() {
-        body[name] = value.clone();
-    }
-    DeadRecord::Letter {
-        head: LetterHead {
-            id: Some(id.parse().unwrap()),
-            account: Some(account()),
-            reason: Reason::AttemptsExhausted,
-            attempts: Vec::new(),
-            dead_at: Timestamp::now() - 1.hour(),
-            generation: 0,
-            maybe_delivered: false,
-        },
-        body: body.to_string().into(),
-    }
-}
-
-fn plain(id: &str) -> DeadRecord {
-    letter(id, &json!({}))
-}
 
 fn maybe_delivered(id: &str) -> DeadRecord {
     let DeadRecord::Letter { mut head, body } = plain(id) else {
@@ -67,84 +23,6 @@ fn maybe_delivered(id: &str) -> DeadRecord {
     };
     head.maybe_delivered = true;
     DeadRecord::Letter { head, body }
-}
-
-fn key(id: &str) -> LetterKey {
-    LetterKey::Message {
-        id: id.parse().unwrap(),
-        generation: 0,
-    }
-}
-
-struct Said {
-    status: i32,
-    json: Vec<Value>,
-    words: String,
-}
-
-impl World {
-    async fn with(letters: impl IntoIterator<Item = DeadRecord>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("tidings.db").display());
-        let options = Options::new("test".into());
-        let broker = tidings_broker::connect(&url.parse().unwrap(), options).await;
-        let broker = broker.unwrap();
-        broker.apply(&Topology::of([account()])).await.unwrap();
-        broker.record(letters.into_iter().collect()).await.unwrap();
-        Self { folder, broker }
-    }
-
-    fn operator(&self, by: &str) -> Operator {
-        Operator::new(Arc::clone(&self.broker), by.into())
-    }
-
-    fn run(&self, arguments: &[&str]) -> Said {
-        let url = self.folder.path().join("tidings.db");
-        let output = Command::new(env!("CARGO_BIN_EXE_tidings-dlq"))
-            .args(arguments)
-            .env("TIDINGS_BROKER", format!("sqlite:{}", url.display()))
-            .env("USER", "ann")
-            .output();
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = output.unwrap();
-        let lines = String::from_utf8(stdout).unwrap();
-        Said {
-            status: status.code().unwrap(),
-            json: lines
-                .lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect(),
-            words: String::from_utf8(stderr).unwrap(),
-        }
-    }
-
-    /// What waits in the lane: ids and headers, in order.
-    async fn queued(&self) -> Vec<(String, Headers)> {
-        let ready = self.broker.depth(&account()).await.unwrap().ready;
-        let lane = LaneName::Account(account());
-        let mut lane = self.broker.subscribe(lane, u16::MAX).await.unwrap();
-        let mut queued = Vec::new();
-        for _ in 0..ready {
-            let Some(LaneEvent::Delivered(delivery)) = lane.events.recv().await else {
-                panic!("{ready} wait");
-            };
-            let body: Value = serde_json::from_slice(&delivery.body).unwrap();
-            let id = body["id"].as_str().unwrap().to_owned();
-            queued.push((id, delivery.headers.clone()));
-            delivery.leave();
-        }
-        lane.settle.close().await;
-        queued
-    }
-
-    async fn register(&self) -> Register {
-        Register::read(&*self.broker, ReadFrom::First)
-            .await
-            .unwrap()
-    }
 }
 
 /// A replay of somebody who was cut off when he had claimed this.
@@ -155,32 +33,6 @@ fn cut_off(by: &str, id: &str) -> (OperationId, Vec<DeadRecord>) {
         id,
         json!({"request": {"upto": 1}, "pace": {}}),
     )
-}
-
-fn cut_off_at(verb: Verb, by: &str, id: &str, parameters: Value) -> (OperationId, Vec<DeadRecord>) {
-    let operation = "01938c2e-7b2a-7000-8000-000000000001".parse().unwrap();
-    let began = Began {
-        operation,
-        verb,
-        by: by.into(),
-        at: Timestamp::now(),
-        which: "all".into(),
-        planned: 1,
-        why: None,
-        parameters,
-    };
-    let claim = Claim {
-        operation,
-        by: by.into(),
-        at: Timestamp::now(),
-        letters: vec![key(id)],
-        take_over: false,
-    };
-    let records = vec![
-        DeadRecord::Audit(Audit::Began(began)),
-        DeadRecord::Claim(claim),
-    ];
-    (operation, records)
 }
 
 #[tokio::test]
@@ -225,12 +77,12 @@ async fn a_plan_leaves_alone_what_must_not_be_sent() {
     .await;
     let said = world.run(&["replay", "--dry-run", "--json"]);
     assert_eq!(
-        (said.status, &said.json[0]["planned"]),
+        (said.status, &said.json()[0]["planned"]),
         (0, &json!(1)),
         "{}",
         said.words
     );
-    assert_eq!(said.json[0]["skipped"], 3);
+    assert_eq!(said.json()[0]["skipped"], 3);
     let said = world.run(&["replay", "--json"]);
     assert_eq!(
         said.status, 2,
@@ -241,10 +93,10 @@ async fn a_plan_leaves_alone_what_must_not_be_sent() {
 
     let said = world.run(&["replay", "--yes", "--json"]);
     assert_eq!(said.status, 0, "{}", said.words);
-    assert_eq!(said.json[1]["replayed"], 1);
-    assert_eq!(said.json[1]["skipped"], 3);
+    assert_eq!(said.json()[1]["replayed"], 1);
+    assert_eq!(said.json()[1]["skipped"], 3);
     let said = world.run(&["replay", "--yes", "--json", "--including-unknown"]);
-    assert_eq!(said.json[1]["replayed"], 1, "{}", said.words);
+    assert_eq!(said.json()[1]["replayed"], 1, "{}", said.words);
     let headers = |maybe| Headers {
         generation: 1,
         maybe_delivered: maybe,
@@ -263,7 +115,7 @@ async fn what_somebody_claimed_is_left_to_him_until_it_is_taken_over() {
     let (operation, records) = cut_off("bob@host", "a");
     let world = World::with([plain("a"), plain("b")].into_iter().chain(records)).await;
     let said = world.run(&["replay", "--yes", "--json"]);
-    assert_eq!(said.json[1]["replayed"], 1);
+    assert_eq!(said.json()[1]["replayed"], 1);
     assert!(said.words.contains("bob@host"), "{}", said.words);
     assert_eq!(world.run(&["discard", "a", "--why", "no"]).status, 1);
     let resume = operation.to_string();
@@ -272,7 +124,7 @@ async fn what_somebody_claimed_is_left_to_him_until_it_is_taken_over() {
     assert!(said.words.contains("--take-over"), "{}", said.words);
 
     let said = world.run(&["replay", "a", "--yes", "--json", "--take-over"]);
-    assert_eq!(said.json[1]["replayed"], 1, "{}", said.words);
+    assert_eq!(said.json()[1]["replayed"], 1, "{}", said.words);
     assert_eq!(world.queued().await.len(), 2);
 }
 
@@ -304,7 +156,7 @@ async fn what_the_ledger_has_forgotten_may_have_been_delivered() {
     let (operation, records) = cut_off("ann@host", "a");
     let world = World::with([plain("a")].into_iter().chain(records)).await;
     let tenure = Tenure {
-        account: account(),
+        account: raven(),
         worker: "w".into(),
         number: 1,
     };
@@ -398,92 +250,11 @@ async fn an_account_without_a_lane_is_a_failure_and_stays_open() {
     let said = world.run(&["replay", "--yes", "--json"]);
     assert_eq!(said.status, 1, "{}", said.words);
     assert_eq!(
-        (&said.json[1]["replayed"], &said.json[1]["failed"]),
+        (&said.json()[1]["replayed"], &said.json()[1]["failed"]),
         (&json!(1), &json!(1))
     );
     assert!(said.words.contains("topology apply"), "{}", said.words);
     let register = world.register().await;
     assert_eq!(register.state(&key("a")), LetterState::Open);
     assert_eq!(register.holder(&key("a")), None);
-}
-
-#[tokio::test]
-async fn a_letter_near_its_end_is_shown_and_renewed() {
-    let world = World::with([plain("a"), plain("b")]).await;
-    world.run(&["discard", "b", "--why", "no"]);
-    let shown = |age: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_tidings-dlq"))
-            .args([
-                "--broker",
-                &world.broker.place(),
-                "show",
-                "a",
-                "--max-age",
-                age,
-            ])
-            .output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
-    };
-    assert!(!shown("180d").contains("renew"));
-    assert!(shown("61m").contains("renew"));
-    let near = ["renew", "--near", "--max-age", "61m", "--json"];
-    assert_eq!(world.run(&near).json[0]["done"], 1, "b is settled");
-    assert!(!shown("61m").contains("renew"));
-    assert_eq!(world.run(&near).json[0]["done"], 0);
-    assert_eq!(world.run(&["list", "--json"]).json.len(), 1);
-}
-
-#[tokio::test]
-async fn an_edit_is_a_new_message_in_the_editor_or_by_setting_a_field() {
-    let world = World::with([plain("a"), plain("b"), plain("c")]).await;
-    let said = world.run(&["edit", "a", "--set", "/payload/message=x", "/metadata/n=1"]);
-    assert_eq!(said.status, 0, "{}", said.words);
-    let new_id = said.json[0]["id"].as_str().unwrap();
-    let edited = |editor: &str, id: &str| {
-        let status = Command::new(env!("CARGO_BIN_EXE_tidings-dlq"))
-            .args(["--broker", &world.broker.place(), "edit", id])
-            .env("EDITOR", editor)
-            .env_remove("VISUAL")
-            .output();
-        status.unwrap().status.code()
-    };
-    assert_eq!(edited("true", "b"), Some(1), "nothing was changed");
-    assert_eq!(
-        edited("sed -i s/raven.ops/raven/", "b"),
-        Some(1),
-        "it is no message"
-    );
-    assert_eq!(edited("sed -i s/whatsapp/signal/", "b"), Some(0));
-    assert_eq!(world.run(&["edit", "c", "--set", "/nowhere/x=1"]).status, 2);
-    assert_eq!(
-        world
-            .run(&["edit", "a", "--set", "/payload/message=y"])
-            .status,
-        1
-    );
-    let register = world.register().await;
-    let standing = register.standing(&key("a")).unwrap();
-    assert_eq!(
-        standing.new_id.as_ref().map(ToString::to_string).as_deref(),
-        Some(new_id)
-    );
-    assert_eq!(register.state(&key("b")), LetterState::Edited);
-    assert_eq!(register.state(&key("c")), LetterState::Open);
-    let queued = world.queued().await;
-    assert_eq!((queued.len(), queued[0].0.as_str()), (2, new_id));
-    assert_eq!(queued[0].1, Headers::default());
-}
-
-#[tokio::test]
-async fn an_edit_that_was_cut_off_is_taken_over_with_its_new_message() {
-    let parameters = json!({"new_id": "n-1"});
-    let (_, records) = cut_off_at(Verb::Edit, "bob@host", "a", parameters);
-    let world = World::with([plain("a")].into_iter().chain(records)).await;
-    let edit = ["edit", "a", "--set", "/payload/message=x"];
-    let said = world.run(&edit);
-    assert_eq!(said.status, 1);
-    assert!(said.words.contains("--take-over"), "{}", said.words);
-    let said = world.run(&[&edit[..], &["--take-over"]].concat());
-    assert_eq!(said.json[0]["id"], "n-1", "{}", said.words);
-    assert_eq!(world.queued().await.len(), 1);
 }

@@ -1,0 +1,135 @@
+//! What needs care: a replay that is stopped and goes on, by the keyboard alone; and letters that are about to be forgotten.
+
+use fantoccini::key::Key;
+use tidings_tests::{
+    browser::Browser,
+    eventually,
+    fleet::{Fleet, On, http, messages, refusals},
+    on_rabbitmq_4_3,
+};
+
+use crate::scene::{console, console_with, open, over};
+
+on_rabbitmq_4_3! {
+    a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser,
+}
+
+mod embedded {
+    use tidings_tests::fleet::On;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser() {
+        super::a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser(On::Embedded).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn letters_that_are_about_to_be_forgotten_are_shown_as_such() {
+        super::letters_that_are_about_to_be_forgotten_are_shown_as_such(On::Embedded).await;
+    }
+}
+
+/// So many letters of one account; the provider works again.
+async fn dead(on: On, count: usize) -> Fleet {
+    let fleet = Fleet::on(on)
+        .account("pingup.shop", r#"rate = "unlimited""#)
+        .faults(refusals())
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    let ids = fleet.send(&messages("pingup.shop", "m", count)).await;
+    fleet.reckon(&ids).await;
+    fleet.sandbox.heal().await;
+    assert!(worker.terminate().await.success());
+    fleet
+}
+
+async fn a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser(on: On) {
+    const COUNT: usize = 40;
+    let fleet = dead(on, COUNT).await;
+    let worker = fleet.worker().await;
+    let (_console, at) = console(&fleet).await;
+    let browser = Browser::start().await;
+    let go = async |words: &str| {
+        browser.tab_to(words).await;
+        browser.press(Key::Enter).await;
+    };
+
+    // The first thing that Tab reaches leads past the navigation.
+    browser.open(&at).await;
+    browser.says("40 letters are open").await;
+    go("Skip to the content").await;
+    go("40").await;
+    browser.says("Replay all 40").await;
+    go("Replay all 40").await;
+    browser.says("Replay 40 letters?").await;
+    browser.tab_to("rate").await;
+    browser.write("10/s").await;
+    go("Replay 40 letters").await;
+
+    for _ in 0..2 {
+        let so_far = COUNT - open(&fleet).await.len();
+        let under_way = "return [document.querySelector('#progress progress')?.value ?? 0]";
+        eventually("it is seen to come on", async || {
+            let [through] = browser.run(under_way).await;
+            match through.as_u64() {
+                Some(through) if through as usize > so_far => Ok(()),
+                _ => Err(through),
+            }
+        })
+        .await;
+        go("Stop").await;
+        assert!(over(&browser).await.contains("stopped"));
+        let left = open(&fleet).await.len();
+        assert!((1..COUNT - so_far).contains(&left), "{left} are left");
+        let url = browser.page.current_url().await.expect("a URL");
+        let operation = url.path().rsplit('/').next().expect("an operation");
+        if so_far == 0 {
+            go("Go on").await;
+            continue;
+        }
+        let resume = ["replay", "--resume", operation];
+        let resumed = fleet.command("tidings-dlq", &resume).env("USER", "ann");
+        let resumed = resumed.run("").await;
+        assert!(resumed.status.success(), "{resumed:?}");
+    }
+    eventually("the page knows of it", async || {
+        browser.page.refresh().await.expect("the page");
+        match over(&browser).await {
+            words if words == "done" => Ok(()),
+            words => Err(words),
+        }
+    })
+    .await;
+    assert_eq!(fleet.delivered_of(1, COUNT).await, COUNT);
+    let times = fleet.sandbox.book().await.times();
+    assert!(times.len() == COUNT && times.values().all(|times| *times == 1));
+    browser.close().await;
+    assert!(worker.terminate().await.success());
+}
+
+async fn letters_that_are_about_to_be_forgotten_are_shown_as_such(on: On) {
+    let fleet = dead(on, 2).await;
+    for (age, expected) in [("180d", false), ("1s", true)] {
+        let (_console, at) = console_with(&fleet, &["--max-age", age]).await;
+        for (page, words) in [
+            ("", "2 letters will be forgotten soon"),
+            ("letters", "kept until"),
+            ("letter?id=pingup.shop-m-0", "Keep it longer"),
+            ("plan?verb=renew&near=yes", "Renew 2 letters?"),
+        ] {
+            let shown = eventually("the page says so, or never will", async || {
+                let answer = http()
+                    .get(format!("{at}{page}"))
+                    .send()
+                    .await
+                    .expect("a page");
+                let page = answer.text().await.expect("words");
+                match page.contains(words) {
+                    shown if shown || !expected => Ok(shown),
+                    _ => Err(page),
+                }
+            });
+            assert_eq!(shown.await, expected, "{page:?} of letters kept for {age}");
+        }
+    }
+}
