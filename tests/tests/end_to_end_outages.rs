@@ -219,7 +219,8 @@ async fn a_replay_that_lost_its_broker_says_how_it_goes_on(on: On) {
     assert!(worker.terminate().await.success());
 }
 
-/// A broker that restarts makes copies of what is on its way from one level of the delays to the next, and marks none.
+/// A broker that restarts makes copies of what is on its way from one level of the delays to the next, and marks none: some
+/// dozens of these.
 async fn what_is_delayed_while_the_broker_restarts_is_called_once(on: On) {
     const COUNT: usize = 20_000;
     let account = "raven.crm";

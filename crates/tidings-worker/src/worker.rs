@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use opentelemetry_sdk::trace::SdkTracer;
 use tidings_broker::{Broker, BrokerError, Difference, Options, Topology};
-use tidings_model::{BrokerUrl, Config, WorkerId};
+use tidings_model::{Account, BrokerUrl, Config, WorkerId};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -68,6 +68,9 @@ pub enum WorkerError {
         /// What the system said.
         why: std::io::Error,
     },
+    /// Lanes that did not let go when they were told to stop.
+    #[error("lanes hung, and were left without a note: {}", lines(.0))]
+    Hanging(Vec<Account>),
     /// Metrics cannot be collected, for instance because a worker runs in this process already.
     #[error("metrics cannot be collected: {0}")]
     Metrics(String),
@@ -193,10 +196,13 @@ async fn serve(
     };
     tracing::info!(worker = %id, "the worker drains");
     shared.fleet.drain();
-    lanes.stop().await;
+    let hanging = lanes.stop().await;
     let _ = unroutable.await;
     background.shutdown().await;
     broker.close().await;
+    if !hanging.is_empty() {
+        return Err(WorkerError::Hanging(hanging));
+    }
     tracing::info!(worker = %id, "the worker has stopped");
     broken.map_or(Ok(()), |why| Err(WorkerError::Broken(why)))
 }
