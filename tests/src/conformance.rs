@@ -161,6 +161,7 @@ macro_rules! survives_outages {
                 the_ledger_is_followed_over_an_outage,
                 announcements_are_heard_again,
                 a_decision_cut_off_is_recorded_afterwards,
+                what_is_held_too_long_costs_the_lane_and_nothing_else,
                 the_fence_falls_while_the_broker_is_frozen,
                 a_memory_alarm_blocks_and_passes,
             ]

@@ -11,7 +11,9 @@ pub mod fleet;
 mod leash;
 mod process;
 mod rabbitmq;
+mod relay;
 
 pub use eventually::{PATIENCE, eventually, eventually_within};
 pub use process::{Process, Program, Signal};
 pub use rabbitmq::{Broker, Flavour, PrivateNode, SharedBrokers, Vhost};
+pub use relay::Relay;

@@ -20,6 +20,14 @@ mod rabbitmq_3_10 {
         }
 
         #[tokio::test(flavor = "multi_thread")]
+        async fn a_call_that_outlasts_the_brokers_patience_is_made_once() {
+            crate::a_call_that_outlasts_the_brokers_patience_is_made_once(On::OwnRabbitMq(
+                Flavour::Debian,
+            ))
+            .await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
         async fn a_replay_that_lost_its_broker_says_how_it_goes_on() {
             crate::a_replay_that_lost_its_broker_says_how_it_goes_on(On::OwnRabbitMq(
                 Flavour::Debian,
@@ -154,6 +162,29 @@ async fn a_killed_broker_loses_nothing(on: On) {
             "{provider}"
         );
     }
+    assert!(worker.terminate().await.success());
+}
+
+/// RabbitMQ ends the channel of who holds a message for too long, whatever is being done with it.
+async fn a_call_that_outlasts_the_brokers_patience_is_made_once(on: On) {
+    let account = "raven.parks";
+    let settings = "rate = \"10/s\"\nconcurrency = 1\non_unknown = \"park\"";
+    let slow = Latency::fixed(Duration::from_millis(2_500));
+    let mut fleet = Fleet::on(on)
+        .account(account, settings)
+        .faults(Faults::none().latency(slow))
+        .start()
+        .await;
+    fleet.node().lose_patience_with_holders().await;
+    let worker = fleet.worker().await;
+    let ids = fleet.send(&messages(account, "m", 2)).await;
+
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&[account]);
+    assert_eq!(reckoning.delivered(), ids.len());
+    worker.line("the lane is lost").await;
+    let unknown = worker.metric("tidings_maybe_delivered_total", "").await;
+    assert_eq!(unknown, 0.0, "{:#?}", fleet.ledger.tenures());
     assert!(worker.terminate().await.success());
 }
 

@@ -141,7 +141,7 @@ pub struct Settlement {
     pub record: Option<Record>,
     /// What follows.
     pub effect: Effect,
-    /// What subscribers are told, best effort.
+    /// What subscribers are told once the ledger has the record, best effort.
     pub event: Option<Event>,
 }
 

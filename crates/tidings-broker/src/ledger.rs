@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
-use tidings_model::{Audit, Claim, LetterHead, Record, Resolution, WorkerId};
+use tidings_model::{Audit, Claim, LetterHead, Record, Resolution, WorkerId, object};
 
 /// A place in a stream: counts up, with gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,7 +58,7 @@ impl LedgerEntry {
             .lines
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty());
-        lines.filter_map(|line| match serde_json::from_slice(line) {
+        lines.filter_map(|line| match object::read(line) {
             Ok(record) => Some(record),
             Err(error) => {
                 tracing::warn!(position = self.position.0, %error, "a line of the ledger is not understood, and passed over");
@@ -168,7 +168,7 @@ impl DeadRecord {
         body: impl FnOnce() -> Bytes,
     ) -> Option<Self> {
         fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
-            serde_json::from_slice(json)
+            object::read(json)
         }
         let read = match kind {
             DeadKind::Letter => parse(json).map(|head| Self::Letter { head, body: body() }),

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-use crate::{Account, Attempt, LetterKey, Message, MessageId, Reason};
+use crate::{Account, Attempt, LetterKey, Message, MessageId, Reason, object};
 
 /// A message that ended dead, with its reason and its attempts, as the inspector shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for LetterMessage {
             account: Option<Account>,
         }
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        if let Ok(Part { id, account }) = serde_json::from_str(raw.get()) {
+        if let Ok(Part { id, account }) = object::read(raw.get().as_bytes()) {
             return Ok(Self::Part { id, account });
         }
         let message = Message::decode(raw.get().as_bytes()).map_err(D::Error::custom)?;

@@ -15,6 +15,7 @@ mod letter;
 mod message;
 mod message_id;
 mod moment;
+pub mod object;
 mod operation;
 mod orders;
 mod outcome;
@@ -35,7 +36,7 @@ pub use headers::Headers;
 pub use ledger::{Decision, Left, Record, Tenure, Verdicted};
 pub use letter::{DeadLetter, LetterHead, LetterMessage, LetterState};
 pub use message::{
-    DecodeError, Draft, Invalid, MAX_BODY_BYTES, MAX_METADATA_BYTES, Message, Metadata,
+    DecodeError, Draft, Invalid, MAX_BODY_BYTES, MAX_METADATA_BYTES, Message, Metadata, Schedule,
     UndecodableHead,
 };
 pub use message_id::{MessageId, MessageIdError};

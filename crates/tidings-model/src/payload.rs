@@ -34,7 +34,10 @@ pub use self::{
     error::{PayloadError, Problem},
     verbatim::Verbatim,
 };
-use crate::Provider;
+use crate::{
+    Provider,
+    object::{self, Object},
+};
 
 /// What is sent, in the provider's own words. It serialises to exactly the provider's field names.
 ///
@@ -126,9 +129,9 @@ impl Payload {
 
 /// Reads the fields of a payload. Paths are kept only on a second reading, once there is an error to tell.
 fn read<T: DeserializeOwned>(json: &str) -> Result<T, PayloadError> {
-    serde_json::from_str(json).map_err(|error| {
+    object::read(json.as_bytes()).map_err(|error| {
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        match serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer) {
             Err(located) => PayloadError::unreadable(located.path(), located.inner()),
             // The fields were fine, and something came after them.
             Ok(_) => PayloadError::invalid("payload", error::without_position(&error.to_string())),

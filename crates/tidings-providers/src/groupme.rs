@@ -7,13 +7,13 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use tidings_model::{
     Message, Verdict,
+    object::{self, Object},
     payload::groupme::{Attachment, Text},
 };
 
 use crate::{
     answer::{Answer, Check},
     id::Id,
-    object::{self, Object},
     reply::Reply,
     request::{Base, Request},
 };

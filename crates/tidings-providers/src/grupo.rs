@@ -9,13 +9,12 @@ use reqwest::{
 };
 use serde::{Deserialize, de::IgnoredAny};
 use tidings_model::{
-    Verdict,
+    Verdict, object,
     payload::grupo::{File, Text},
 };
 
 use crate::{
     answer::Answer,
-    object,
     reply::{End, Reply},
     request::{Base, Request},
 };

@@ -17,7 +17,6 @@ mod groupme;
 mod grupo;
 mod http;
 mod id;
-mod object;
 mod pingup;
 mod raven;
 mod reply;

@@ -3,12 +3,15 @@
 use std::{borrow::Cow, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tidings_model::{Verdict, payload::pingup::Text};
+use tidings_model::{
+    Verdict,
+    object::{self, Object},
+    payload::pingup::Text,
+};
 
 use crate::{
     answer::Answer,
     id::Id,
-    object::{self, Object},
     reply::Reply,
     request::{Base, Request},
 };

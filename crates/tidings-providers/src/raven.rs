@@ -1,11 +1,10 @@
 //! Raven, by Ginalne: JSON with a bearer token. Its 404s are about what the message says, not about the address.
 
 use serde::Deserialize;
-use tidings_model::payload::raven::Text;
+use tidings_model::{object, payload::raven::Text};
 
 use crate::{
     answer::Answer,
-    object,
     reply::Reply,
     request::{Base, Request},
 };

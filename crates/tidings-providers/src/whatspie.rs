@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use tidings_model::{
     Verdict,
+    object::{self, Object},
     payload::whatspie::{Params, Text},
 };
 
 use crate::{
     answer::Answer,
     id::Id,
-    object::{self, Object},
     reply::Reply,
     request::{Base, Request},
 };

@@ -42,6 +42,9 @@ const STONE_DEAF: Duration = Duration::from_secs(10);
 /// For how long a worker hears before it takes a lane. Who is there answers a newcomer at once.
 const LISTEN: Duration = Duration::from_millis(500);
 
+/// Within this time everybody is back whom a restart of the broker has cut off.
+const COMING_BACK: Duration = Duration::from_secs(2);
+
 /// For how long a worker that failed at a lane leaves it to others.
 const STEP_BACK: Duration = Duration::from_secs(10);
 
@@ -204,12 +207,15 @@ impl Ownership {
     /// Whether a worker that left a lane without a note may still write one: it is live, or what kept us from hearing
     /// anybody may still keep it from the broker.
     ///
-    /// Others are heard a moment before our first echo: only a silence that began clearly earlier was shared.
+    /// Others are heard a moment before our first echo: only a silence that began clearly earlier was shared. Of one that
+    /// was never heard a newcomer cannot tell whether it is gone, or about to come back after the broker's restart.
     pub(crate) fn may_write_a_note(&self, worker: &WorkerId, now: Instant) -> bool {
-        self.others.get(worker).is_some_and(|other| {
-            let silent_for = now.saturating_duration_since(other.at);
-            self.is_live(other, now) || silent_for >= self.echo.heard_for(now) + LISTEN
-        })
+        let heard_for = self.echo.heard_for(now);
+        let Some(other) = self.others.get(worker) else {
+            return heard_for <= COMING_BACK;
+        };
+        let silent_for = now.saturating_duration_since(other.at);
+        self.is_live(other, now) || silent_for >= heard_for + LISTEN
     }
 
     /// Whether this worker's own announcements come back. While they do not, it neither takes lanes nor leaves them

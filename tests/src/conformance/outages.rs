@@ -255,6 +255,24 @@ pub async fn a_decision_cut_off_is_recorded_afterwards<V: Version>(fixture: &mut
     );
 }
 
+pub async fn what_is_held_too_long_costs_the_lane_and_nothing_else<V: Version>(
+    fixture: &mut OwnNode<V>,
+) {
+    fixture.node.lose_patience_with_holders().await;
+    let worker = fixture.connect("worker").await;
+    queue(&*worker, (0..3).map(message)).await;
+    let mut owner = Owner::of_ops(&*worker, 2).await;
+    let held = owner.next().await;
+    let settled = owner.next().await;
+    owner.done(settled);
+    owner.settled().await;
+    owner.lost().await;
+    held.leave();
+    let mut owner = Owner::of_ops(&*worker, 2).await;
+    assert_eq!(owner.finish(2).await, [0, 2]);
+    assert!(owner.has_nothing());
+}
+
 pub async fn the_fence_falls_while_the_broker_is_frozen<V: Version>(fixture: &mut OwnNode<V>) {
     let worker = fixture.connect("worker").await;
     let owner = Owner::of_ops(&*worker, 1).await;

@@ -155,6 +155,13 @@ impl PrivateNode {
         self.ctl(&["set_vm_memory_high_watermark", "0.4"]).await;
     }
 
+    /// From now on, who opens a channel loses it about a second after it was handed something that it does not settle.
+    pub async fn lose_patience_with_holders(&self) {
+        let settings = "application:set_env(rabbit, consumer_timeout, 1000), \
+                        application:set_env(rabbit, channel_tick_interval, 500).";
+        self.ctl(&["eval", settings]).await;
+    }
+
     /// `rabbitmqctl ARGUMENTS` on this node; returns what it printed. Takes two seconds of processor time.
     pub async fn ctl(&self, arguments: &[&str]) -> String {
         let mut command = match &self.backend {

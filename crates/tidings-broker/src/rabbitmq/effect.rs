@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lapin::types::ShortString;
 use serde::Deserialize;
-use tidings_model::{Account, Headers, LetterHead, MessageId};
+use tidings_model::{Account, Headers, LetterHead, MessageId, object};
 use tokio::sync::mpsc;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    Effect, Envelope, LaneName,
+    Effect, Envelope, Event, LaneName,
     fault::{Point, reached},
 };
 
@@ -46,6 +46,8 @@ pub(super) struct Settling {
     pub(super) tag: u64,
     pub(super) body: Bytes,
     pub(super) effect: Effect,
+    /// What subscribers are told once the ledger has the decision.
+    pub(super) event: Option<Event>,
 }
 
 /// As much of a body as is needed to send a copy on its way.
@@ -57,8 +59,11 @@ struct Whose {
 
 impl Settling {
     /// The ledger has the decision.
-    pub(super) fn recorded(self) {
+    pub(super) fn recorded(mut self) {
         reached(Point::Recorded);
+        if let Some(event) = self.event.take() {
+            self.held.session.tell(event);
+        }
         self.take_effect();
     }
 
@@ -99,7 +104,7 @@ impl Settling {
     }
 
     fn put_back(self, headers: Headers) {
-        let whose: Option<Whose> = serde_json::from_slice(&self.body).ok();
+        let whose: Option<Whose> = object::read(&self.body).ok();
         let (id, account) = whose.map_or((None, None), |whose| (whose.id, whose.account));
         let account = match &self.held.lane {
             LaneName::Account(account) => Some(account.clone()),

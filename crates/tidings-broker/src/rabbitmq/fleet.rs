@@ -8,7 +8,7 @@ use lapin::{
     options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
-use tidings_model::Announcement;
+use tidings_model::{Announcement, object};
 use tokio::sync::mpsc;
 
 use super::{
@@ -117,7 +117,7 @@ async fn pass_on(session: &Session, mut consumer: Consumer, heard: &mpsc::Sender
             delivery = consumer.next() => delivery,
         };
         let Some(Ok(delivery)) = delivery else { return };
-        match serde_json::from_slice(&delivery.data) {
+        match object::read(&delivery.data) {
             // A listener that is behind misses some: the next ones come within seconds.
             Ok(announcement) => drop(heard.try_send(announcement)),
             Err(error) => {

@@ -22,7 +22,7 @@ use super::{
     codec,
     effect::{Held, Settling, ToLane},
     ledger::{Ledger, until},
-    session::{BestEffort, Session},
+    session::Session,
 };
 use crate::{
     BrokerError, Delivery, Effect, Event, Fence, Lane, LaneEvent, LaneName, Settle, Settlement,
@@ -104,33 +104,22 @@ struct Settler {
 }
 
 impl Settler {
-    fn settling(&self, delivery: Delivery, effect: Effect) -> Settling {
+    fn settling(&self, delivery: Delivery, effect: Effect, event: Option<Event>) -> Settling {
         let (ticket, body, _) = delivery.into_parts();
         Settling {
             held: self.held.clone(),
             tag: ticket.0,
             body,
             effect,
+            event,
         }
-    }
-
-    fn tell(&self, event: Event) {
-        let session = &self.held.session;
-        session.try_publish(BestEffort {
-            exchange: session.names.events(),
-            key: format!("{}.{}", event.kind, event.account).into(),
-            body: event.json,
-        });
     }
 }
 
 #[async_trait]
 impl Settle for Settler {
     fn settle(&self, delivery: Delivery, settlement: Settlement) {
-        if let Some(event) = settlement.event {
-            self.tell(event);
-        }
-        let settling = self.settling(delivery, settlement.effect);
+        let settling = self.settling(delivery, settlement.effect, settlement.event);
         match settlement.record {
             Some(record) => self.ledger.settle(record, settling),
             None => settling.take_effect(),
@@ -138,7 +127,7 @@ impl Settle for Settler {
     }
 
     fn repeat(&self, delivery: Delivery, effect: Effect) {
-        self.settling(delivery, effect).take_effect();
+        self.settling(delivery, effect, None).take_effect();
     }
 
     async fn close(&self) {

@@ -137,6 +137,15 @@ impl Session {
         }
     }
 
+    /// Tells subscribers, best effort.
+    pub(super) fn tell(&self, event: crate::Event) {
+        self.try_publish(BestEffort {
+            exchange: self.names.events(),
+            key: format!("{}.{}", event.kind, event.account).into(),
+            body: event.json,
+        });
+    }
+
     /// A channel for consuming and asking.
     pub(super) async fn channel(&self) -> Result<Channel, BrokerError> {
         tokio::select! {

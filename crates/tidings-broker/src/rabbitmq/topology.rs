@@ -1,19 +1,21 @@
 //! All that the contract names on the broker: declared once by an operator's account, looked at by everybody else.
 
+mod ask;
+mod thing;
+
 use std::time::Duration;
 
 use lapin::{
-    Channel, ExchangeKind,
-    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    ExchangeKind,
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-use super::{
-    names::{LEVELS, Names, due_key, entry_key, level_key},
-    place::{code, reply},
-    session::Session,
+pub(super) use self::{
+    ask::{apply, verify},
+    thing::Thing,
 };
-use crate::{BrokerError, Difference, Topology};
+use super::names::{LEVELS, Names, due_key, entry_key, level_key};
+use crate::Topology;
 
 /// Practically never: 4.x drops a message after 20 returns, and -1 means *at once* on 3.10. Poison is judged by the
 /// worker.
@@ -21,32 +23,6 @@ const DELIVERY_LIMIT: i64 = 1_000_000_000;
 /// A stream is trimmed by whole segments, so they are small enough for ages of days.
 const LEDGER_SEGMENT: i64 = 64 << 20;
 const DEAD_SEGMENT: i64 = 32 << 20;
-
-/// Something to declare.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Thing {
-    Exchange {
-        name: ShortString,
-        kind: ExchangeKind,
-        arguments: FieldTable,
-    },
-    Queue {
-        name: ShortString,
-        arguments: FieldTable,
-    },
-    /// A queue at an exchange.
-    Bound {
-        queue: ShortString,
-        exchange: ShortString,
-        key: ShortString,
-    },
-    /// An exchange at another.
-    Chained {
-        to: ShortString,
-        from: ShortString,
-        key: ShortString,
-    },
-}
 
 /// Everything, in an order in which it can be declared.
 pub(super) fn things(names: &Names, topology: &Topology) -> Vec<Thing> {
@@ -200,220 +176,6 @@ fn with(mut arguments: FieldTable, name: &str, value: AMQPValue) -> FieldTable {
 
 fn text(name: &ShortString) -> AMQPValue {
     AMQPValue::LongString(name.as_str().into())
-}
-
-impl std::fmt::Display for Thing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exchange { name, .. } => write!(f, "exchange {name}"),
-            Self::Queue { name, .. } => write!(f, "queue {name}"),
-            Self::Bound {
-                queue,
-                exchange,
-                key,
-            } => {
-                write!(
-                    f,
-                    "binding of queue {queue} to exchange {exchange} with key {key:?}",
-                    key = key.as_str()
-                )
-            }
-            Self::Chained { to, from, key } => {
-                write!(
-                    f,
-                    "binding of exchange {to} to exchange {from} with key {key:?}",
-                    key = key.as_str()
-                )
-            }
-        }
-    }
-}
-
-/// How a thing is declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
-    /// Created where it is missing, compared where it is there.
-    Active,
-    /// Only whether it is there.
-    Passive,
-}
-
-impl Thing {
-    async fn declare(&self, channel: &Channel, manner: Manner) -> lapin::Result<()> {
-        let passive = manner == Manner::Passive;
-        match self.clone() {
-            Self::Exchange {
-                name,
-                kind,
-                arguments,
-            } => {
-                let options = ExchangeDeclareOptions {
-                    passive,
-                    durable: true,
-                    ..Default::default()
-                };
-                channel
-                    .exchange_declare(name, kind, options, arguments)
-                    .await
-            }
-            Self::Queue { name, arguments } => {
-                let options = QueueDeclareOptions {
-                    passive,
-                    durable: true,
-                    ..Default::default()
-                };
-                channel
-                    .queue_declare(name, options, arguments)
-                    .await
-                    .map(|_| ())
-            }
-            Self::Bound {
-                queue,
-                exchange,
-                key,
-            } => {
-                let options = QueueBindOptions::default();
-                channel
-                    .queue_bind(queue, exchange, key, options, FieldTable::default())
-                    .await
-            }
-            Self::Chained { to, from, key } => {
-                let options = ExchangeBindOptions::default();
-                channel
-                    .exchange_bind(to, from, key, options, FieldTable::default())
-                    .await
-            }
-        }
-    }
-
-    fn is_binding(&self) -> bool {
-        matches!(self, Self::Bound { .. } | Self::Chained { .. })
-    }
-
-    fn differs(&self, why: impl Into<String>) -> Difference {
-        Difference {
-            what: self.to_string(),
-            why: why.into(),
-        }
-    }
-}
-
-/// A channel that is opened again after the broker closed it for an answer of no.
-struct Asking<'s> {
-    session: &'s Session,
-    channel: Option<Channel>,
-}
-
-/// The broker's answer of no: its code and words.
-struct No(u16, String);
-
-impl<'s> Asking<'s> {
-    fn new(session: &'s Session) -> Self {
-        Self {
-            session,
-            channel: None,
-        }
-    }
-
-    async fn declare(
-        &mut self,
-        thing: &Thing,
-        manner: Manner,
-    ) -> Result<Result<(), No>, BrokerError> {
-        let channel = match self.channel.take() {
-            Some(channel) => channel,
-            None => self.session.channel().await?,
-        };
-        let declared = tokio::select! {
-            biased;
-            () = self.session.lost.cancelled() => return Err(self.session.away()),
-            declared = thing.declare(&channel, manner) => declared,
-        };
-        match declared {
-            Ok(()) => {
-                self.channel = Some(channel);
-                Ok(Ok(()))
-            }
-            Err(error) => match reply(&error) {
-                Some((code, words)) if error.is_amqp_soft_error() => Ok(Err(No(code, words))),
-                _ => Err(self
-                    .session
-                    .place
-                    .error(&format!("to declare {thing}"), &error)),
-            },
-        }
-    }
-}
-
-/// Declares everything; what is there already and equal stays as it is.
-pub(super) async fn apply(session: &Session, topology: &Topology) -> Result<(), BrokerError> {
-    let mut asking = Asking::new(session);
-    let mut differences = Vec::new();
-    for thing in things(&session.names, topology) {
-        if let Err(No(_, words)) = asking.declare(&thing, Manner::Active).await? {
-            differences.push(thing.differs(words).to_string());
-        }
-    }
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let what = match differences.len() {
-        1 => "a declaration".to_owned(),
-        count => format!("{count} declarations"),
-    };
-    Err(session.place.refused(what, differences.join("; ")))
-}
-
-/// Names what is missing or different.
-///
-/// A passive declare tells whether a thing is there. Only an active one compares its arguments, and needs the right to
-/// configure it: it is asked of what is there, and where the right is missing (a worker's account has none) the
-/// arguments go unchecked. AMQP cannot ask for bindings.
-pub(super) async fn verify(
-    session: &Session,
-    topology: &Topology,
-) -> Result<Vec<Difference>, BrokerError> {
-    let mut asking = Asking::new(session);
-    let (mut differences, mut unseen) = (Vec::new(), 0_usize);
-    let mut may_configure = true;
-    for thing in things(&session.names, topology) {
-        if thing.is_binding() {
-            continue;
-        }
-        match asking.declare(&thing, Manner::Passive).await? {
-            Ok(()) if may_configure => {}
-            Ok(()) => continue,
-            Err(No(code::NOT_FOUND, _)) => {
-                differences.push(thing.differs("it is missing"));
-                continue;
-            }
-            Err(No(code::ACCESS_REFUSED, _)) => {
-                unseen += 1;
-                continue;
-            }
-            Err(No(_, words)) => {
-                differences.push(thing.differs(words));
-                continue;
-            }
-        }
-        match asking.declare(&thing, Manner::Active).await? {
-            Ok(()) => {}
-            Err(No(code::ACCESS_REFUSED, _)) => {
-                may_configure = false;
-                tracing::info!(
-                    "without the right to configure, only whether things are there was checked, not their arguments"
-                );
-            }
-            Err(No(_, words)) => differences.push(thing.differs(words)),
-        }
-    }
-    if unseen > 0 {
-        tracing::info!(
-            unseen,
-            "some of the topology could not be looked at without the right to"
-        );
-    }
-    Ok(differences)
 }
 
 #[cfg(test)]

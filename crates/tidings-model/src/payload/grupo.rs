@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{Payload, PayloadError, Problem, check};
+use crate::object;
 
 /// Largest files of a message, in decoded bytes together.
 pub const MAX_FILES: usize = 8 * 1024 * 1024;
@@ -42,7 +43,11 @@ pub struct Text {
     #[schemars(extend("pattern" = r"^https?://([A-Za-z0-9-]+\.)*(tenor|gfycat|giphy)\.com([/?#]|$)"))]
     pub gif_url: Option<String>,
     /// Files, at most [`MAX_FILES`] bytes together.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "object::each"
+    )]
     pub file_attachments: Vec<File>,
 }
 

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Payload, PayloadError, Problem, check};
+use crate::object;
 
 /// Longest name of a topic, a recipient or a contact, in characters.
 pub const MAX_NAME: usize = 255;
@@ -19,8 +20,10 @@ pub struct Text {
     #[schemars(length(min = 1))]
     pub username: String,
     /// What it is about.
+    #[serde(deserialize_with = "object::one")]
     pub topic: Topic,
     /// Whom it goes to: exactly one for a persona or a group.
+    #[serde(deserialize_with = "object::each")]
     #[schemars(length(min = 1))]
     pub recipient: Vec<Recipient>,
     /// What to say, at most [`MAX_MESSAGE`] characters.
@@ -63,6 +66,7 @@ pub struct Recipient {
     #[schemars(length(min = 1, max = 255))]
     pub name: String,
     /// The ways to reach them, at least one.
+    #[serde(deserialize_with = "object::each")]
     #[schemars(length(min = 1))]
     pub contact: Vec<Contact>,
 }

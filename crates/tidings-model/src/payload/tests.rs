@@ -159,6 +159,57 @@ fn what_is_no_json_object_is_refused() {
 }
 
 #[test]
+fn an_array_is_never_taken_for_an_object() {
+    use Provider::{Groupme, Grupo, Pingup, Raven, Whatspie};
+    const TOPIC: &str = r#""username":"u","message":"m","topic":{"type":"mass","name":"n"}"#;
+    for (provider, field, json) in [
+        (Grupo, "payload", r#"["u",null,"bot","hi",null,[]]"#.into()),
+        (Whatspie, "payload", r#"["1","hi",null,null,null]"#.into()),
+        (Groupme, "payload", r#"["1","hi",[],null]"#.into()),
+        (
+            Raven,
+            "payload",
+            r#"["u",{"type":"mass","name":"n"},[],"m"]"#.into(),
+        ),
+        (
+            Pingup,
+            "payload",
+            r#"["text","c",null,null,"hi",null]"#.into(),
+        ),
+        (
+            Grupo,
+            "payload.file_attachments[0]",
+            r#"{"user":"u","sender":"bot","message":"m","file_attachments":[["a","a/b","aGk="]]}"#
+                .into(),
+        ),
+        (
+            Groupme,
+            "payload.attachments[0]",
+            r#"{"group_id":"1","attachments":[["image","https://x"]]}"#.into(),
+        ),
+        (
+            Raven,
+            "payload.topic",
+            r#"{"username":"u","message":"m","topic":["mass","n"],"recipient":[]}"#.into(),
+        ),
+        (
+            Raven,
+            "payload.recipient[0]",
+            format!(r#"{{{TOPIC},"recipient":[["r",[{{"type":"t","name":"n","key":"1"}}]]]}}"#),
+        ),
+        (
+            Raven,
+            "payload.recipient[0].contact[0]",
+            format!(r#"{{{TOPIC},"recipient":[{{"name":"r","contact":[["t","n","1"]]}}]}}"#),
+        ),
+    ] {
+        let error = Payload::parse(provider, &json).expect_err(&json);
+        assert_eq!(error.field(), field, "{error}");
+        assert!(error.to_string().contains("expected an object"), "{error}");
+    }
+}
+
+#[test]
 fn each_provider_has_a_schema_that_refuses_unknown_fields() {
     let schema = schemars::schema_for!(Payload).to_value();
     for name in [

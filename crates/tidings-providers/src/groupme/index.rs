@@ -10,12 +10,14 @@ use std::{
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
-use tidings_model::Verdict;
+use tidings_model::{
+    Verdict,
+    object::{self, Object},
+};
 
 use crate::{
     answer::Answer,
     id::Id,
-    object::{self, Object},
     reply::Reply,
     request::{Base, Request, encoded},
 };

@@ -3,10 +3,8 @@
 use std::{collections::hash_map::Entry, sync::Arc};
 
 use jiff::Timestamp;
-use tidings_broker::{Delivery, Effect, Settlement};
-use tidings_model::{
-    Decision, LetterHead, Message, Metadata, Outcome, Reason, Record, UndecodableHead, Verdicted,
-};
+use tidings_broker::{Delivery, Effect};
+use tidings_model::{Message, Metadata, Reason, UndecodableHead};
 
 use tokio::time::Instant;
 
@@ -18,7 +16,7 @@ use super::{
 use crate::{
     attempt::can_look_up,
     policy::{self, Back, Next, Unknown},
-    settlement::{digest_id, letter_again},
+    settlement::{Turn, digest_id, letter_again},
     tenures::Inheritance,
 };
 
@@ -162,48 +160,22 @@ impl Serving {
         }
         self.underway.insert(key.clone(), Vec::new());
         tracing::warn!(account = %context.account, %id, why, "a body is not a message, and becomes a dead letter");
-        let now = Timestamp::now();
-        let outcome = Outcome::Dead {
-            id: id.clone(),
-            generation: delivery.headers.generation,
-            account: context.account.clone(),
-            attempts: delivery.headers.attempts.spent,
-            at: now,
-            reason: Reason::Undecodable,
-            last: None,
-            metadata: Metadata::new(),
-        };
-        let letter = LetterHead {
-            id: Some(id),
-            account: Some(context.account.clone()),
-            reason: Reason::Undecodable,
-            attempts: delivery.headers.attempts.list.clone(),
-            dead_at: now,
-            generation: delivery.headers.generation,
-            maybe_delivered: delivery.headers.maybe_delivered,
-            stood_at: None,
-        };
-        let turn = delivery.headers.turn;
-        let decision = Decision {
-            turn,
+        let turn = Turn {
+            id: &id,
+            account: &context.account,
+            metadata: &Metadata::new(),
+            headers: &delivery.headers,
             attempt: None,
-            verdicted: Verdicted::Ended {
-                outcome,
-                maybe_delivered: false,
-            },
+            maybe_delivered: delivery.headers.maybe_delivered,
+            provider_message_id: None,
+            events: context.config.events,
+            now: Timestamp::now(),
         };
+        let (decision, settlement) = turn.settle(Next::Die(Reason::Undecodable));
         context.memory.lock().decide(&decision);
         context.metrics.outcome(Some(Reason::Undecodable));
         self.settling.insert(delivery.ticket, Some(key));
-        let record = Some(Record::Decided(Box::new(decision)));
-        self.lane.settle.settle(
-            delivery,
-            Settlement {
-                record,
-                effect: Effect::Bury(Box::new(letter)),
-                event: None,
-            },
-        );
+        self.lane.settle.settle(delivery, settlement);
     }
 }
 

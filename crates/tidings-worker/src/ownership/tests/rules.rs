@@ -5,7 +5,9 @@ use std::time::Duration;
 use tidings_model::{Account, Announcement, WorkerId};
 use tokio::time::Instant;
 
-use super::super::{ANNOUNCE, DEAF, LISTEN, Ownership, SILENT, STEP_BACK, weight::weight};
+use super::super::{
+    ANNOUNCE, COMING_BACK, DEAF, LISTEN, Ownership, SILENT, STEP_BACK, weight::weight,
+};
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -262,6 +264,20 @@ fn a_note_is_expected_from_one_that_may_only_be_slower_to_come_back() {
     world.pass(SILENT + TICK);
     assert!(!expected(&world), "it came back, and fell silent");
     assert!(!world.me.may_write_a_note(&"never-heard".into(), world.now));
+}
+
+#[test]
+fn a_newcomer_expects_a_note_of_one_that_may_be_about_to_come_back() {
+    let mut world = World::listened();
+    let other = world.heavier();
+    let expected = |world: &World| world.me.may_write_a_note(&other.worker, world.now);
+    assert!(expected(&world), "the broker may have restarted just now");
+    world.pass(COMING_BACK);
+    assert!(!expected(&world), "it would be back by now");
+    let mut world = World::listened();
+    world.hear(other.clone());
+    world.pass(COMING_BACK);
+    assert!(expected(&world), "it is back");
 }
 
 #[test]

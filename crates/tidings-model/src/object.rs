@@ -9,11 +9,29 @@ use serde::{
 
 /// A `T` that was written as an object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Object<T>(pub(crate) T);
+pub struct Object<T>(pub T);
 
-/// Reads an answer that is an object.
-pub(crate) fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, serde_json::Error> {
+/// Reads JSON that is an object.
+///
+/// # Errors
+/// What serde_json says: of anything else, what it is instead.
+pub fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(json).map(|Object(value)| value)
+}
+
+/// For `deserialize_with`: a field that is an object.
+pub(crate) fn one<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Object::deserialize(from).map(|Object(value)| value)
+}
+
+/// For `deserialize_with`: a field that is an array of objects.
+pub(crate) fn each<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let objects = Vec::<Object<T>>::deserialize(from)?;
+    Ok(objects.into_iter().map(|Object(value)| value).collect())
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

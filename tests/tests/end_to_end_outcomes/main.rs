@@ -2,19 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
 
+mod copies;
+mod harm;
+
 use std::{collections::BTreeMap, time::Duration};
 
-use bytes::Bytes;
-use futures::future::join_all;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
-use tidings_broker::{DeadRecord, Envelope, LaneEvent, LaneName, ReadFrom, ReadUntil};
-use tidings_model::{Headers, Outcome, Reason, Record, Tenure};
-use tidings_sandbox::{Fault, Faults, Garbage, Latency, On as Calls, Operation, Provider};
+use tidings_model::{Outcome, Reason};
+use tidings_sandbox::{Fault, Faults, Garbage, On as Calls, Operation, Provider};
 use tidings_tests::{
-    eventually,
-    fleet::{Fleet, On, message, messages, refusal, to},
+    fleet::{Fleet, On, message, refusal, to},
     on_each_broker, on_rabbitmq_4_3,
+};
+
+use self::{
+    copies::copies_of_a_message_are_called_once, harm::what_cannot_be_handled_stops_no_lane,
 };
 
 on_each_broker! {
@@ -205,53 +208,6 @@ async fn outcomes_by_command(fleet: &Fleet) -> BTreeMap<String, Outcome> {
     outcomes
 }
 
-async fn copies_of_a_message_are_called_once(on: On) {
-    let accounts = ["groupme.ops", "whatspie.shop"];
-    let fleet = accounts
-        .iter()
-        .fold(Fleet::on(on), |draft, account| {
-            draft.account(account, QUICK)
-        })
-        // Long enough that copies come while the first is under way.
-        .faults(slowly(Duration::from_millis(100)))
-        .start()
-        .await;
-    let worker = fleet.worker().await;
-    let all: Vec<Value> = accounts
-        .iter()
-        .flat_map(|account| messages(account, "m", 25))
-        .collect();
-    let twice: Vec<Value> = all.iter().chain(&all).cloned().collect();
-
-    // In one go and from several producers at once, then again when all of them have ended.
-    let sent = join_all((0..4).map(|_| fleet.send(&twice))).await;
-    let ids = &sent[0][..all.len()];
-    fleet.ended(ids).await;
-    fleet.send(&twice).await;
-    let last: Vec<Value> = accounts
-        .iter()
-        .map(|account| message(account, &format!("{account}-last")))
-        .collect();
-    let last = fleet.send(&last).await;
-    fleet.ended(&last).await;
-
-    let reckoning = fleet.reckon(ids).await;
-    reckoning.adds_up(&[]);
-    assert_eq!(reckoning.delivered(), all.len());
-    let summary = &reckoning.book.summary;
-    assert_eq!(
-        summary.tally.calls,
-        (all.len() + last.len()) as u64,
-        "{summary:?}"
-    );
-    assert_eq!(summary.tally.repeats, 0);
-    assert!(worker.terminate().await.success());
-}
-
-fn slowly(takes: Duration) -> Faults {
-    Faults::none().latency(Latency::fixed(takes))
-}
-
 async fn delayed_expired_and_unroutable_messages_end_as_they_should(on: On) {
     let fleet = Fleet::on(on)
         .account("raven.crm", QUICK)
@@ -316,110 +272,4 @@ async fn delayed_expired_and_unroutable_messages_end_as_they_should(on: On) {
     let words = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{words}");
     assert!(words.contains("whatspie.nobody has no lane"), "{words}");
-}
-
-async fn what_cannot_be_handled_stops_no_lane(on: On) {
-    let fleet = Fleet::on(on).account("raven.crm", QUICK).start().await;
-    let publish = async |id: &str, body: &[u8]| {
-        let envelope = Envelope {
-            account: "raven.crm".parse().unwrap(),
-            id: id.parse().unwrap(),
-            body: Bytes::copy_from_slice(body),
-            headers: Headers::default(),
-        };
-        fleet.broker.publish(envelope).await.unwrap().await.unwrap();
-    };
-    let poison = fleet.send(&[message("raven.crm", "poison")]).await;
-    hand_out_without_a_decision(&fleet, 20).await;
-    let garbage: [(&str, &[u8]); 4] = [
-        ("bytes", b"\xff\x00 not JSON"),
-        ("empty", b""),
-        ("no-payload", br#"{"id": "no-payload", "account": "raven.crm"}"#),
-        ("astray", br#"{"id": "astray", "account": "groupme.ops", "enqueued_at": "2026-01-01T00:00:00Z", "payload": {"group_id": "1", "text": "x"}}"#),
-    ];
-    let mut ids = poison.clone();
-    for (index, (id, body)) in garbage.iter().enumerate() {
-        publish(id, body).await;
-        ids.extend(
-            fleet
-                .send(&messages("raven.crm", &index.to_string(), 3))
-                .await,
-        );
-    }
-    let worker = fleet.worker().await;
-
-    let outcomes = fleet.ended(&ids).await;
-    for (id, outcome) in &outcomes {
-        let wanted = poison.contains(id).then_some(Reason::Poison);
-        assert_eq!(outcome.reason(), wanted, "{outcome:?}");
-    }
-    let letters = eventually("the dead letters", async || {
-        let letters = fleet.letters().await;
-        if letters.len() == 1 + garbage.len() {
-            Ok(letters)
-        } else {
-            Err(letters)
-        }
-    })
-    .await;
-    let undecodable = letters
-        .iter()
-        .filter(|letter| letter.reason == Reason::Undecodable)
-        .count();
-    assert_eq!(undecodable, garbage.len());
-    let mut bodies = bodies_of_the_dead(&fleet).await;
-    for (id, body) in garbage {
-        assert!(
-            bodies.remove(body),
-            "the bytes of {id} are kept as they were"
-        );
-    }
-    worker.ready().await;
-    assert!(worker.terminate().await.success());
-}
-
-/// A worker that owned the lane, wrote no note, and was handed its messages so often without deciding anything.
-async fn hand_out_without_a_decision(fleet: &Fleet, times: u32) {
-    let tenure = Tenure {
-        account: "raven.crm".parse().unwrap(),
-        worker: "one-that-crashes".into(),
-        number: 1,
-    };
-    let opened = Record::Opened {
-        tenure: tenure.clone(),
-        at: Timestamp::now(),
-    };
-    fleet.broker.append(vec![opened]).await.unwrap();
-    for _ in 0..times {
-        let mut lane = fleet
-            .broker
-            .subscribe(LaneName::Account(tenure.account.clone()), 1)
-            .await
-            .unwrap();
-        eventually("a message is handed out", async || {
-            match lane.events.recv().await {
-                Some(LaneEvent::Delivered(delivery)) => {
-                    delivery.leave();
-                    Ok(())
-                }
-                other => Err(other),
-            }
-        })
-        .await;
-        lane.settle.close().await;
-    }
-}
-
-async fn bodies_of_the_dead(fleet: &Fleet) -> std::collections::HashSet<Vec<u8>> {
-    use futures::StreamExt as _;
-    let entries = fleet
-        .broker
-        .dead(ReadFrom::First, ReadUntil::Now)
-        .await
-        .unwrap();
-    let body = async |entry: Result<tidings_broker::DeadEntry, _>| match entry.unwrap().record {
-        DeadRecord::Letter { body, .. } => Some(body.to_vec()),
-        _ => None,
-    };
-    entries.filter_map(body).collect().await
 }
