@@ -21,6 +21,7 @@ mod configuration;
 mod dead;
 mod ledger;
 mod message;
+mod pace;
 mod place;
 mod reckoning;
 mod sandbox;
@@ -31,6 +32,7 @@ pub use configuration::Configuration;
 pub use dead::{refusal, refusals};
 pub use ledger::Ledger;
 pub use message::{message, messages, to};
+pub use pace::{Limited, TOLERANCE, Watched};
 pub use place::On;
 pub use reckoning::Reckoning;
 pub use sandbox::{Sandbox, http};
@@ -44,6 +46,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 use tidings_broker::{Broker, Options};
@@ -51,7 +54,7 @@ use tidings_model::{BrokerUrl, DeadLetter, Outcome};
 use tidings_sandbox::Faults;
 
 use self::place::Place;
-use crate::{PATIENCE, PrivateNode, Program, eventually_within};
+use crate::{PATIENCE, PrivateNode, Program, Signal, eventually_within};
 
 /// How long a fleet may take to bring everything to its end: longer than [`PATIENCE`], since it is a lot.
 const ENDING: Duration = PATIENCE.saturating_mul(3);
@@ -291,6 +294,23 @@ impl Fleet {
     /// Where the embedded broker's file cannot be written.
     pub fn end_leases(&self) {
         self.place.end_leases();
+    }
+
+    /// Freezes a worker until it gets `CONT`; returns from when on it stands still.
+    ///
+    /// One of the embedded broker is not frozen in the middle of a write, which would keep its file from all others.
+    ///
+    /// # Panics
+    /// Where it does not stand still.
+    pub async fn freeze(&self, worker: &Worker) -> Timestamp {
+        loop {
+            worker.freeze().await;
+            let frozen_at = Timestamp::now();
+            if self.place.takes_writes() {
+                return frozen_at;
+            }
+            worker.signal(Signal::CONT);
+        }
     }
 
     /// The node of [`On::OwnRabbitMq`].

@@ -8,12 +8,14 @@ pub mod browser;
 pub mod conformance;
 mod eventually;
 pub mod fleet;
+mod lag;
 mod leash;
 mod process;
 mod rabbitmq;
 mod relay;
 
 pub use eventually::{PATIENCE, eventually, eventually_within};
+pub use lag::Lag;
 pub use process::{Process, Program, Signal};
 pub use rabbitmq::{Broker, Flavour, PrivateNode, SharedBrokers, Vhost};
 pub use relay::Relay;

@@ -176,6 +176,27 @@ impl Process {
         }
     }
 
+    /// `SIGSTOP`, and waits until every thread of it stands still. `CONT` lets it go on.
+    ///
+    /// # Panics
+    /// Where it does not stand still, or is gone.
+    pub async fn freeze(&self) {
+        self.signal(Signal::STOP);
+        eventually(&format!("{} stands still", self.name), async || {
+            let threads = fs::read_dir(format!("/proc/{}/task", self.id())).expect("it lives");
+            let states: Vec<_> = threads
+                .filter_map(|thread| state(&thread.ok()?.path()))
+                .collect();
+            let stopped = |state: &String| state == "T";
+            if states.iter().all(stopped) {
+                Ok(())
+            } else {
+                Err(states)
+            }
+        })
+        .await;
+    }
+
     /// `kill -9` for it and whatever it started, and waits until it is gone.
     pub async fn kill9(&self) {
         kill_group(&mut self.lock());
@@ -222,6 +243,13 @@ fn kill_group(child: &mut Child) {
     if matches!(child.try_wait(), Ok(None)) {
         let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
     }
+}
+
+/// The state of a thread: the word behind its name, which is in parentheses. `None` where it has ended.
+fn state(thread: &Path) -> Option<String> {
+    let stat = fs::read_to_string(thread.join("stat")).ok()?;
+    let (_, behind) = stat.rsplit_once(')')?;
+    behind.split_whitespace().next().map(str::to_owned)
 }
 
 #[expect(clippy::print_stderr, reason = "the test that failed shows it")]

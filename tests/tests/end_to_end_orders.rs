@@ -5,10 +5,11 @@
 use std::{process::Output, time::Duration};
 
 use jiff::Timestamp;
+use rustix::process::{Pid, kill_process};
 use tidings_model::{LaneReport, LaneState, Record};
 use tidings_sandbox::{Faults, Limit, Rate};
 use tidings_tests::{
-    Signal, eventually,
+    Program, Signal, eventually,
     fleet::{Fleet, On, Worker, messages},
     on_each_broker, on_rabbitmq_4_3,
 };
@@ -247,5 +248,47 @@ async fn an_order_that_nobody_can_follow_says_so(on: On) {
             "{misused:?}"
         );
     }
+    assert!(worker.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_shows_the_lanes_live() {
+    let fleet = Fleet::on(On::Embedded)
+        .account(ACCOUNT, "rate = \"50/s\"")
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    worker.ready().await;
+    // `script` gives it a terminal, and ends as it does.
+    let program = Program::new("tidings");
+    let lanes = format!(
+        "stty cols 160 rows 40; echo pid=$$; exec {} lanes --broker {}",
+        program.path().display(),
+        fleet.url()
+    );
+    let shown = Program::installed("script")
+        .args(["--quiet", "--return", "--command", &lanes, "/dev/null"])
+        .start();
+    let pid = shown.line("pid=").await;
+    eventually("the lane is shown as it does", async || {
+        let log = shown.log();
+        match log.contains("1 lanes, 1 workers") && log.contains(" idle ") {
+            true => Ok(()),
+            false => Err(log),
+        }
+    })
+    .await;
+    ordered(&fleet, &["pause", ACCOUNT, "--why", "moving house"]).await;
+    shown.line("moving house").await;
+
+    let pid = pid.trim().trim_start_matches("pid=").parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::INT).unwrap();
+    assert_eq!(shown.exit().await.code(), Some(0));
+    let once = order(&fleet, &["--once"]).await;
+    let once = String::from_utf8_lossy(&once.stdout).into_owned();
+    assert!(
+        once.contains("moving house") && !once.contains('\u{1b}'),
+        "{once}"
+    );
     assert!(worker.terminate().await.success());
 }

@@ -2,39 +2,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
 
-mod rabbitmq_3_10 {
-    mod outages {
-        use tidings_tests::{Flavour, fleet::On};
-
-        #[tokio::test(flavor = "multi_thread")]
-        async fn an_orderly_restart_of_the_broker_makes_nothing_unknown() {
-            crate::an_orderly_restart_of_the_broker_makes_nothing_unknown(On::OwnRabbitMq(
-                Flavour::Debian,
-            ))
-            .await;
+/// Each of these scenarios on a node of RabbitMQ 3.10 of its own, which it stops as it likes.
+macro_rules! on_a_node_of_its_own {
+    ($($scenario:ident),* $(,)?) => {
+        mod rabbitmq_3_10 {
+            // The name tells the test runner that each has a node.
+            mod outages {
+                use tidings_tests::{Flavour, fleet::On};
+                $(#[tokio::test(flavor = "multi_thread")]
+                async fn $scenario() {
+                    crate::$scenario(On::OwnRabbitMq(Flavour::Debian)).await;
+                })*
+            }
         }
+    };
+}
 
-        #[tokio::test(flavor = "multi_thread")]
-        async fn a_killed_broker_loses_nothing() {
-            crate::a_killed_broker_loses_nothing(On::OwnRabbitMq(Flavour::Debian)).await;
-        }
-
-        #[tokio::test(flavor = "multi_thread")]
-        async fn a_call_that_outlasts_the_brokers_patience_is_made_once() {
-            crate::a_call_that_outlasts_the_brokers_patience_is_made_once(On::OwnRabbitMq(
-                Flavour::Debian,
-            ))
-            .await;
-        }
-
-        #[tokio::test(flavor = "multi_thread")]
-        async fn a_replay_that_lost_its_broker_says_how_it_goes_on() {
-            crate::a_replay_that_lost_its_broker_says_how_it_goes_on(On::OwnRabbitMq(
-                Flavour::Debian,
-            ))
-            .await;
-        }
-    }
+on_a_node_of_its_own! {
+    an_orderly_restart_of_the_broker_makes_nothing_unknown,
+    a_killed_broker_loses_nothing,
+    a_call_that_outlasts_the_brokers_patience_is_made_once,
+    a_replay_that_lost_its_broker_says_how_it_goes_on,
+    what_is_delayed_while_the_broker_restarts_is_called_once,
 }
 
 use std::time::Duration;
@@ -228,4 +217,57 @@ async fn a_replay_that_lost_its_broker_says_how_it_goes_on(on: On) {
     let times = fleet.sandbox.book().await.times();
     assert!(times.len() == COUNT && times.values().all(|times| *times == 1));
     assert!(worker.terminate().await.success());
+}
+
+/// A broker that restarts makes copies of what is on its way from one level of the delays to the next, and marks none.
+async fn what_is_delayed_while_the_broker_restarts_is_called_once(on: On) {
+    const COUNT: usize = 20_000;
+    let account = "raven.crm";
+    let mut fleet = Fleet::on(on)
+        .account(account, "rate = \"unlimited\"\nconcurrency = 64")
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    worker.ready().await;
+    let mut all = messages(account, "m", COUNT);
+    for (number, message) in all.iter_mut().enumerate() {
+        message["delay"] = format!("{}s", 25 + number % 30).into();
+    }
+    let ids = fleet.send(&all).await;
+    assert_eq!(
+        fleet.sandbox.summary().await.tally.calls,
+        0,
+        "all are delayed"
+    );
+    fleet.node().stop().await;
+    fleet.node().start().await;
+    worker.ready().await;
+
+    deliveries(&fleet, 100).await;
+    fleet.node().kill9().await;
+    let called = fleet.sandbox.summary().await.tally.calls;
+    assert!(
+        called < COUNT as u64 / 2,
+        "most are delayed, and {called} are not"
+    );
+    fleet.node().start().await;
+    worker.ready().await;
+
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&[]);
+    assert_eq!(reckoning.delivered(), COUNT);
+    assert_eq!(
+        reckoning.book.summary.tally.calls, COUNT as u64,
+        "each was called once"
+    );
+    println!("{} came again and were not called again", again(&worker));
+    assert!(worker.terminate().await.success());
+}
+
+/// How many deliveries turned out to be decided before.
+fn again(worker: &Worker) -> usize {
+    worker
+        .log()
+        .matches("decided before: its effect is made again")
+        .count()
 }

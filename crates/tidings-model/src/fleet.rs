@@ -1,9 +1,12 @@
-use std::{fmt, sync::Arc};
+mod view;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+pub use self::view::FleetView;
 use crate::{Account, Orders, Rate};
 
 /// Names one running worker process. Never used again by another.
@@ -88,6 +91,14 @@ pub struct LaneReport {
     /// What operators asked of the lane while it runs, as far as the owner keeps to it by now.
     #[serde(default, skip_serializing_if = "Orders::is_empty")]
     pub orders: Orders,
+}
+
+impl LaneReport {
+    /// How long what waits takes at the allowed rate; `None` where it is not known how much waits.
+    #[must_use]
+    pub fn drain(&self) -> Option<Duration> {
+        self.ready.map(|ready| self.rate.time_for(ready))
+    }
 }
 
 /// What a lane does at the moment.

@@ -31,7 +31,7 @@ pub use attempt::{Attempt, Attempts, Verdict, mask};
 pub use broker_url::{BrokerUrl, BrokerUrlError};
 pub use config::Config;
 pub use delay::{Delay, DelayError, PingupDelay};
-pub use fleet::{Announcement, LaneReport, LaneState, WorkerId};
+pub use fleet::{Announcement, FleetView, LaneReport, LaneState, WorkerId};
 pub use headers::Headers;
 pub use ledger::{Decision, Left, Record, Tenure, Verdicted};
 pub use letter::{DeadLetter, LetterHead, LetterMessage, LetterState};

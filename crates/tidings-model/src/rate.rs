@@ -64,6 +64,14 @@ impl Rate {
         Some(Duration::from_nanos(nanos))
     }
 
+    /// How long so many messages take at this rate; no time without a limit.
+    #[must_use]
+    pub fn time_for(self, messages: u64) -> Duration {
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        self.interval()
+            .map_or(Duration::ZERO, |interval| interval.saturating_mul(messages))
+    }
+
     /// Messages per second, `None` without a limit.
     #[must_use]
     pub fn per_second(self) -> Option<f64> {
@@ -175,6 +183,13 @@ mod tests {
             "rounded so that it is never too fast"
         );
         assert_eq!(rate("unlimited").interval(), None);
+    }
+
+    #[test]
+    fn a_rate_tells_how_long_a_backlog_takes() {
+        assert_eq!(rate("20/s").time_for(50), Duration::from_millis(2500));
+        assert_eq!(rate("unlimited").time_for(u64::MAX), Duration::ZERO);
+        assert!(rate("1/d").time_for(u64::MAX) > Duration::from_secs(1 << 40));
     }
 
     #[test]

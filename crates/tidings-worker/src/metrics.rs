@@ -172,11 +172,8 @@ impl LaneMetrics {
 
     /// The backlog, and how long it takes at the allowed rate.
     pub(crate) fn backlog(&self, ready: u64, rate: Rate) {
-        let ready = f64::from(u32::try_from(ready).unwrap_or(u32::MAX));
-        self.ready.set(ready);
-        self.drain.set(
-            rate.interval()
-                .map_or(0.0, |interval| ready * interval.as_secs_f64()),
-        );
+        self.ready
+            .set(f64::from(u32::try_from(ready).unwrap_or(u32::MAX)));
+        self.drain.set(rate.time_for(ready).as_secs_f64());
     }
 }

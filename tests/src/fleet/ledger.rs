@@ -4,8 +4,9 @@ use std::{
 };
 
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use tidings_broker::{Broker, LedgerEntry, ReadFrom, ReadUntil};
-use tidings_model::{Decision, Outcome, Record, Verdicted};
+use tidings_model::{Attempt, Decision, Outcome, Record, Verdicted, WorkerId};
 use tokio::task::JoinHandle;
 
 /// What the ledger says, followed as it is written.
@@ -80,6 +81,46 @@ impl Ledger {
         let mut decisions = self.decisions();
         decisions.retain(|decision| decision.id().as_str() == id);
         decisions
+    }
+
+    /// Every attempt of an account followed so far, in the order of the ledger.
+    pub fn attempts(&self, account: &str) -> Vec<Attempt> {
+        let mut decisions = self.decisions();
+        decisions.retain(|decision| decision.account().as_str() == account);
+        let attempts = decisions.into_iter().map(|decision| decision.attempt);
+        attempts.flatten().collect()
+    }
+
+    /// Attempts that a worker started after a moment in tenures that it had opened before: there should be none, where it
+    /// stood still or was cut off then.
+    pub async fn attempts_of_old_tenures(
+        &self,
+        worker: &WorkerId,
+        after: Timestamp,
+    ) -> Vec<Attempt> {
+        let records = self.records().await;
+        let mut opened = BTreeMap::new();
+        for record in &records {
+            if let Record::Opened { tenure, at } = record
+                && tenure.worker == *worker
+                && *at > after
+            {
+                opened.entry(&tenure.account).or_insert(*at);
+            }
+        }
+        let old = |record: &Record| {
+            let Record::Decided(decision) = record else {
+                return None;
+            };
+            let anew = opened.get(decision.account());
+            let is_old = |attempt: &&Attempt| {
+                attempt.worker == *worker
+                    && attempt.at > after
+                    && anew.is_none_or(|opened| attempt.at < *opened)
+            };
+            decision.attempt.as_ref().filter(is_old).cloned()
+        };
+        records.iter().filter_map(old).collect()
     }
 
     /// The outcome of each message's generation 0; the first in the ledger counts.

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{Broker, Flavour, PrivateNode, Vhost};
 
@@ -44,6 +47,16 @@ impl Place {
             db.execute("UPDATE lanes SET lease_until = 0", ())
                 .expect("the leases end");
         }
+    }
+
+    /// Whether whoever wants to write to the broker can do so soon.
+    pub(super) fn takes_writes(&self) -> bool {
+        let Self::Embedded(file) = self else {
+            return true;
+        };
+        let db = rusqlite::Connection::open(file).expect("the embedded broker's file");
+        db.busy_timeout(Duration::from_secs(1)).expect("a timeout");
+        db.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
     }
 
     pub(super) fn node(&mut self) -> &mut PrivateNode {

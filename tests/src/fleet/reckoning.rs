@@ -51,6 +51,19 @@ impl Reckoning {
         self.every_dead_message_has_one_letter();
     }
 
+    /// Checks that every message was delivered, and that one attempt was spent on each: what it was refused meanwhile cost
+    /// none.
+    ///
+    /// # Panics
+    /// Where it was not.
+    pub fn all_were_delivered_in_one_attempt(&self) {
+        self.adds_up(&[]);
+        for outcome in self.outcomes.values() {
+            let first = matches!(outcome, Outcome::Delivered { attempts: 1, .. });
+            assert!(first, "{outcome:?}");
+        }
+    }
+
     fn every_dead_message_has_one_letter(&self) {
         let dead = |(id, outcome): (&String, &Outcome)| Some((id.clone(), outcome.reason()?));
         let dead: Vec<(String, Reason)> = self.outcomes.iter().filter_map(dead).collect();

@@ -78,7 +78,7 @@ async fn what_was_published_again_after_a_lost_confirm_is_called_once() {
         (relay, sending.arg(file).start())
     };
     let published_again = async |(relay, sending): (Relay, Process)| {
-        relay.cut();
+        relay.break_connections();
         assert!(sending.exit().await.success());
     };
 

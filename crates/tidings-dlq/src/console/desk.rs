@@ -9,13 +9,13 @@ use std::{
 use futures::StreamExt;
 use jiff::Timestamp;
 use tidings_broker::{Broker, BrokerError, DeadEntry, Position, ReadFrom, ReadUntil};
-use tidings_model::{LetterKey, LetterState, OperationId, Verb};
+use tidings_model::{FleetView, LetterKey, LetterState, OperationId, Verb};
 use tokio::{sync::watch, time::Instant};
 
 pub(super) use self::acting::{Order, Running};
 
 use super::{
-    fleet::{Fleet, Lane},
+    fleet::{Lane, lanes},
     guard::Guard,
 };
 use crate::{Filter, Index, Indexed, Letter, Operator, Plan, Register, Request, Retention};
@@ -35,7 +35,7 @@ pub(super) struct Desk {
     retention: Retention,
     seen: Arc<RwLock<Seen>>,
     whole: watch::Receiver<bool>,
-    fleet: Arc<Mutex<Fleet>>,
+    fleet: Arc<Mutex<FleetView>>,
     running: Arc<Mutex<HashMap<OperationId, Arc<Running>>>>,
 }
 
@@ -88,7 +88,7 @@ impl Desk {
         tokio::spawn(desk.clone().read(tell));
         let fleet = Arc::clone(&desk.fleet);
         tokio::spawn(announcements.for_each(move |heard| {
-            lock(&fleet).hear(heard, Instant::now());
+            lock(&fleet).hear(heard, Instant::now().into_std());
             std::future::ready(())
         }));
         Ok(desk)
@@ -115,7 +115,7 @@ impl Desk {
     }
 
     pub(super) fn lanes(&self) -> Vec<Lane> {
-        lock(&self.fleet).lanes(Instant::now())
+        lanes(&lock(&self.fleet), Instant::now().into_std())
     }
 
     /// Reads one letter with its content; `None` where it is no longer kept.

@@ -23,6 +23,11 @@ impl Lines {
         self.0.write_all(b"\n")
     }
 
+    /// Writes what controls the terminal itself.
+    pub(crate) fn raw(&mut self, text: &str) -> io::Result<()> {
+        self.0.write_all(text.as_bytes())
+    }
+
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }

@@ -1,24 +1,27 @@
-mod fleet;
 mod order;
+mod row;
+mod table;
 
 use std::{
     io::{IsTerminal, stdout},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use comfy_table::{Table, presets};
+use anyhow::Context as _;
 use futures::StreamExt;
 use jiff::Timestamp;
+use terminal_size::{Height, Width, terminal_size};
 use tidings_broker::Broker;
-use tidings_model::printable;
+use tidings_model::FleetView;
 use tokio::{
     signal::ctrl_c,
-    time::{Instant, sleep_until},
+    time::{interval_at, timeout},
 };
 
 use self::{
-    fleet::{Fleet, LaneRow, Report},
     order::Verb,
+    row::LaneRow,
+    table::{Size, screen, table},
 };
 use crate::{
     connection::Connection,
@@ -29,7 +32,15 @@ use crate::{
 /// Workers announce themselves each second or two: who is silent for so long is not there.
 const LISTEN: Duration = Duration::from_millis(2500);
 
+/// How often the live table is drawn.
+const DRAW: Duration = Duration::from_secs(1);
+
+const NOBODY: &str =
+    "no worker announced itself: is `tidings-worker` running on this broker, with this prefix?";
+
 /// Show the fleet's lanes: who serves each, and how it does; or ask something of one
+///
+/// On a terminal the table is drawn anew each second until it is interrupted; elsewhere it is printed once.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -37,12 +48,12 @@ pub(crate) struct Args {
     connection: Connection,
     #[command(subcommand)]
     verb: Option<Verb>,
-    /// One JSON object a lane instead of a table
+    /// One JSON object a lane instead of a table, once
     #[arg(long)]
     json: bool,
-    /// Show them again and again, until interrupted
+    /// Print the table once on a terminal too
     #[arg(long)]
-    watch: bool,
+    once: bool,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
@@ -57,100 +68,69 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 async fn show(args: &Args) -> anyhow::Result<Exit> {
     let broker = args.connection.broker("tidings-lanes").await?;
-    loop {
-        let fleet = listen(&*broker).await?;
-        print(args, &fleet)?;
-        if !args.watch {
-            break;
-        }
+    if stdout().is_terminal() && !args.json && !args.once {
+        watch(&*broker).await?;
+    } else {
+        print(&listen(&*broker).await?, args.json)?;
     }
     broker.close().await;
     Ok(Exit::Done)
 }
 
-async fn listen(broker: &dyn Broker) -> anyhow::Result<Fleet> {
-    let mut fleet = Fleet::default();
+/// Draws the table again and again, for ever.
+async fn watch(broker: &dyn Broker) -> anyhow::Result<()> {
+    let mut fleet = FleetView::default();
     let mut announcements = broker.observe().await?;
-    let enough = sleep_until(Instant::now() + LISTEN);
-    tokio::pin!(enough);
+    // By then everybody spoke, who is there.
+    let first = tokio::time::Instant::now() + DRAW * 3 / 2;
+    let mut draw = interval_at(first, DRAW);
+    let mut lines = Lines::to_stdout();
     loop {
         tokio::select! {
-            () = &mut enough => return Ok(fleet),
-            heard = announcements.next() => match heard {
-                Some(announcement) => fleet.hear(announcement),
-                None => return Ok(fleet),
-            },
+            _ = draw.tick() => {
+                let now = Instant::now();
+                let rows = LaneRow::all(&fleet, now);
+                let workers = fleet.workers(now).count();
+                lines.raw(&screen(&rows, workers, Timestamp::now(), size()))?;
+                lines.flush()?;
+            }
+            heard = announcements.next() => {
+                let heard = heard.context("the fleet cannot be heard any more")?;
+                fleet.hear(heard, Instant::now());
+            }
         }
     }
 }
 
-fn print(args: &Args, fleet: &Fleet) -> anyhow::Result<()> {
-    let rows = fleet.rows();
+fn size() -> Size {
+    let (Width(columns), Height(lines)) = terminal_size().unwrap_or((Width(80), Height(24)));
+    Size { columns, lines }
+}
+
+async fn listen(broker: &dyn Broker) -> anyhow::Result<FleetView> {
+    let mut fleet = FleetView::default();
+    let mut announcements = broker.observe().await?;
+    let hearing = async {
+        while let Some(heard) = announcements.next().await {
+            fleet.hear(heard, Instant::now());
+        }
+    };
+    // Where it ends earlier, there is nothing more to be heard.
+    let _ = timeout(LISTEN, hearing).await;
+    Ok(fleet)
+}
+
+fn print(fleet: &FleetView, json: bool) -> anyhow::Result<()> {
+    let rows = LaneRow::all(fleet, Instant::now());
     let mut lines = Lines::to_stdout();
-    if args.json {
+    if json {
         for row in &rows {
             lines.json(row)?;
         }
-        return Ok(lines.flush()?);
-    }
-    if args.watch && stdout().is_terminal() {
-        lines.text("\u{1b}[H\u{1b}[2J")?;
-    }
-    if rows.is_empty() {
-        say(
-            "no worker announced itself: is `tidings-worker` running on this broker, with this prefix?",
-        );
-        return Ok(());
-    }
-    lines.text(&table(&rows).to_string())?;
-    Ok(lines.flush()?)
-}
-
-fn table(rows: &[LaneRow<'_>]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
-        "account",
-        "state",
-        "rate",
-        "in flight",
-        "ready",
-        "paused until",
-        "why",
-        "owner",
-    ]);
-    for row in rows {
-        let report = row.report;
-        let cell = |text: Option<String>| printable(text.as_deref().unwrap_or("-")).into_owned();
-        let paused = report.and_then(|report| report.paused_until);
-        table.add_row([
-            row.account.to_string(),
-            row.state.to_owned(),
-            cell(report.map(rate)),
-            cell(report.map(|report| report.in_flight.to_string())),
-            cell(
-                report
-                    .and_then(|report| report.ready)
-                    .map(|ready| ready.to_string()),
-            ),
-            cell(paused.map(short)),
-            cell(report.and_then(|report| report.why.clone())),
-            cell(row.owner.map(ToString::to_string)),
-        ]);
-    }
-    table
-}
-
-/// A lane's limit, with a word where it is not the configuration's.
-fn rate(report: Report<'_>) -> String {
-    let set = if report.orders.set_limits() {
-        " (set)"
+    } else if rows.is_empty() {
+        say(NOBODY);
     } else {
-        ""
-    };
-    format!("{}{set}", report.rate)
-}
-
-fn short(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        lines.text(&table(&rows).to_string())?;
+    }
+    Ok(lines.flush()?)
 }

@@ -5,10 +5,12 @@ use clap::{ArgGroup, Subcommand};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use tidings_broker::Broker;
-use tidings_model::{Account, Delay, LaneState, Order, Orders, Pause, Rate, Record, printable};
+use tidings_model::{
+    Account, Delay, FleetView, LaneReport, LaneState, Order, Orders, Pause, Rate, Record, printable,
+};
 use tokio::time::{Instant, timeout_at};
 
-use super::{LISTEN, fleet::Fleet};
+use super::LISTEN;
 use crate::{connection::Connection, exit::Exit, output::say};
 
 /// How long the fleet may take: calls under way finish first, and a drain is 30 s unless it is configured.
@@ -135,19 +137,16 @@ async fn write(broker: &dyn Broker, account: Account, orders: Orders) -> anyhow:
         .await
         .context("the order may or may not be in the ledger: give it again")?;
     let given = Instant::now();
-    let mut fleet = Fleet::default();
+    let mut fleet = FleetView::default();
     loop {
-        let patience = if fleet.serves(&account) {
-            TAKEN_UP
-        } else {
-            LISTEN
-        };
+        let is_served = can_be_served(&fleet, &account);
+        let patience = if is_served { TAKEN_UP } else { LISTEN };
         match timeout_at(given + patience, announcements.next()).await {
-            Ok(Some(announcement)) => fleet.hear(announcement),
+            Ok(Some(announcement)) => fleet.hear(announcement, Instant::now().into_std()),
             Ok(None) => anyhow::bail!(
                 "the order is in the ledger, and the fleet cannot be heard any more: `tidings lanes` shows what became of it"
             ),
-            Err(_) if fleet.serves(&account) => {
+            Err(_) if is_served => {
                 say(&format!(
                     "the order is in the ledger, and no worker showed within {} s that it keeps to it: see `tidings lanes`",
                     TAKEN_UP.as_secs()
@@ -161,7 +160,7 @@ async fn write(broker: &dyn Broker, account: Account, orders: Orders) -> anyhow:
                 return Ok(Exit::Done);
             }
         }
-        let mut reports = fleet.reports_of(&account);
+        let mut reports = reports_of(&fleet, &account);
         if let Some(report) = reports.find(|report| report.orders.include(&orders)) {
             let what = match report.state {
                 LaneState::Paused => printable(report.why.as_deref().unwrap_or("paused")),
@@ -174,4 +173,23 @@ async fn write(broker: &dyn Broker, account: Account, orders: Orders) -> anyhow:
             return Ok(Exit::Done);
         }
     }
+}
+
+/// Whether any worker can serve the account.
+fn can_be_served(fleet: &FleetView, account: &Account) -> bool {
+    let mut workers = fleet.workers(Instant::now().into_std());
+    workers.any(|worker| worker.accounts.contains(account))
+}
+
+/// What is told of an account's lane by those who do not merely stand by, or leave it.
+fn reports_of<'f>(
+    fleet: &'f FleetView,
+    account: &'f Account,
+) -> impl Iterator<Item = &'f LaneReport> {
+    let workers = fleet.workers(Instant::now().into_std());
+    let reports = workers.flat_map(|worker| &worker.lanes);
+    reports.filter(move |report| {
+        report.account == *account
+            && !matches!(report.state, LaneState::Standby | LaneState::Draining)
+    })
 }

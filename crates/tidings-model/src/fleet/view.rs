@@ -1,0 +1,93 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
+
+use super::{Announcement, LaneReport, LaneState, WorkerId};
+use crate::Account;
+
+/// The fleet, as one who only listens knows it: what each worker said lately.
+#[derive(Debug, Default)]
+pub struct FleetView(HashMap<WorkerId, (Instant, Announcement)>);
+
+impl FleetView {
+    /// Workers announce themselves each second or two: who was not heard for so long is not there.
+    pub const SILENT: Duration = Duration::from_secs(8);
+
+    /// Takes in what a worker says. A late announcement does not replace a newer one.
+    pub fn hear(&mut self, heard: Announcement, now: Instant) {
+        let known = self.0.get(&heard.worker);
+        if known.is_none_or(|(_, known)| known.sequence <= heard.sequence) {
+            self.0.insert(heard.worker.clone(), (now, heard));
+        }
+    }
+
+    /// What those who are there said last.
+    pub fn workers(&self, now: Instant) -> impl Iterator<Item = &Announcement> {
+        let heard = self.0.values();
+        let there = heard.filter(move |(at, _)| now.duration_since(*at) <= Self::SILENT);
+        there.map(|(_, announcement)| announcement)
+    }
+
+    /// Each account that any worker can serve or serves, with its lane as the owner tells of it; `None` where nobody
+    /// serves it.
+    #[must_use]
+    pub fn lanes(&self, now: Instant) -> BTreeMap<&Account, Option<&LaneReport>> {
+        let mut lanes: BTreeMap<&Account, Option<&LaneReport>> = BTreeMap::new();
+        for announcement in self.workers(now) {
+            for account in &announcement.accounts {
+                lanes.entry(account).or_default();
+            }
+            let served = announcement.lanes.iter();
+            for report in served.filter(|report| report.state != LaneState::Standby) {
+                lanes.insert(&report.account, Some(report));
+            }
+        }
+        lanes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn announcement(worker: &str, sequence: u64, state: LaneState) -> Announcement {
+        let account: Account = "groupme.ops".parse().unwrap();
+        let report = LaneReport {
+            account: account.clone(),
+            owner: worker.into(),
+            state,
+            rate: "20/s".parse().unwrap(),
+            in_flight: 3,
+            ready: None,
+            paused_until: None,
+            why: None,
+            orders: Default::default(),
+        };
+        Announcement {
+            worker: worker.into(),
+            sequence,
+            at: Timestamp::UNIX_EPOCH,
+            accounts: vec![account, "raven.desk".parse().unwrap()],
+            subscribed: Vec::new(),
+            lanes: vec![report],
+            draining: false,
+        }
+    }
+
+    #[test]
+    fn a_lane_is_told_by_its_owner_and_the_silent_are_gone() {
+        let (mut fleet, now) = (FleetView::default(), Instant::now());
+        fleet.hear(announcement("a", 7, LaneState::Running), now);
+        fleet.hear(announcement("b", 1, LaneState::Standby), now);
+        fleet.hear(announcement("a", 6, LaneState::Paused), now);
+        let states = |now| -> Vec<_> {
+            let lanes = fleet.lanes(now).into_values();
+            lanes.map(|lane| lane.map(|lane| lane.state)).collect()
+        };
+        assert_eq!(states(now), [Some(LaneState::Running), None]);
+        assert_eq!(states(now + FleetView::SILENT * 2), []);
+    }
+}

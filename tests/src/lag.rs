@@ -1,0 +1,67 @@
+//! How late this machine wakes who sleeps: what a limit that is measured from outside has to forgive, and no more.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+/// Measures from its start until it is dropped.
+pub struct Lag {
+    /// When each was over, in milliseconds since 1970, and how long it was.
+    stalls: Arc<Mutex<Vec<(i64, Duration)>>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Lag {
+    /// Starts a thread that sleeps a millisecond at a time, and notes what it oversleeps.
+    pub fn measure() -> Self {
+        const NAP: Duration = Duration::from_millis(1);
+        let lag = Self {
+            stalls: Arc::default(),
+            stop: Arc::default(),
+        };
+        let (stalls, stop) = (lag.stalls.clone(), lag.stop.clone());
+        thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                thread::sleep(NAP);
+                let late = began.elapsed().saturating_sub(NAP);
+                if late > NAP {
+                    let at = Timestamp::now().as_millisecond();
+                    lock(&stalls).push((at, late));
+                }
+            }
+        });
+        lag
+    }
+
+    /// The worst of all.
+    pub fn worst(&self) -> Duration {
+        let stalls = lock(&self.stalls);
+        let worst = stalls.iter().map(|(_, late)| *late).max();
+        worst.unwrap_or_default()
+    }
+
+    /// What was lost to stalls between two moments, in milliseconds since 1970.
+    pub fn lost(&self, (from, to): (i64, i64)) -> Duration {
+        let stalls = lock(&self.stalls);
+        let within = stalls.iter().filter(|(at, _)| (from..=to).contains(at));
+        within.map(|(_, late)| *late).sum()
+    }
+}
+
+impl Drop for Lag {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
