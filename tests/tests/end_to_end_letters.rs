@@ -8,10 +8,14 @@ use tidings_model::{Account, LetterState};
 use tidings_tests::{
     Broker, Flavour, Program,
     fleet::{Fleet, On, message, refusals},
-    on_each_broker,
+    on_each_broker, on_rabbitmq_4_3,
 };
 
 on_each_broker! {
+    letters_are_mended_discarded_restored_and_renewed,
+}
+
+on_rabbitmq_4_3! {
     letters_are_mended_discarded_restored_and_renewed,
 }
 

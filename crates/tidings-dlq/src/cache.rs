@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use tidings_broker::{Broker, BrokerError, Position, ReadFrom, ReadUntil};
 
-use crate::{Index, index::Mark};
+use crate::{Index, follow::read_next, index::Mark};
 
 /// Which version writes the file: another one's is made anew.
 const FORMAT: &str = concat!("tidings-dlq ", env!("CARGO_PKG_VERSION"), " index 1");
@@ -132,8 +132,8 @@ async fn first(index: &Index, broker: &dyn Broker) -> Result<Option<Position>, B
     if index.mark().is_none() {
         return Ok(None);
     }
-    // Something is there, so that this ends; and the end of the stream need not be looked for.
+    // Something is there, so that the end of the stream need not be looked for.
     let mut entries = broker.dead(ReadFrom::First, ReadUntil::Forever).await?;
-    let first = entries.next().await.transpose()?;
-    Ok(first.map(|entry| entry.position))
+    let first = read_next(&mut entries, broker).await?;
+    Ok(Some(first.position))
 }

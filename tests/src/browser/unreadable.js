@@ -25,7 +25,7 @@ for (const element of document.querySelectorAll("body *:not(option)")) {
 }
 
 for (const field of document.querySelectorAll("input:not([type=hidden]), select, textarea")) {
-  const named = field.ariaLabel || [...field.labels].some((label) => label.innerText.trim());
+  const named = field.ariaLabel || [...field.labels].some((label) => label.textContent.trim());
   if (!named) found.push(`without a label: ${field.name}`);
 }
 for (const element of document.querySelectorAll("a, button, summary")) {

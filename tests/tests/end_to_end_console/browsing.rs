@@ -22,7 +22,7 @@ async fn letters_are_found_replayed_discarded_and_restored_in_a_browser(on: On) 
     fleet.reckon(&ids).await;
     let (_console, at) = console(&fleet).await;
     let browser = Browser::start().await;
-    browser.resize(1180, 820).await;
+    browser.resize(1180, 1010).await;
 
     // What is wrong, at a glance.
     browser.open(&at).await;
@@ -120,7 +120,6 @@ async fn letters_are_found_replayed_discarded_and_restored_in_a_browser(on: On) 
     picture(on, &browser, "plan").await;
     browser.click("Replay 40 letters").await;
     assert_eq!(over(&browser).await, "done");
-    picture(on, &browser, "replay").await;
     let orders: Vec<String> = (0..40)
         .map(|number| format!("pingup.shop-order-{number}"))
         .collect();

@@ -8,7 +8,7 @@ use tidings_tests::{
     on_rabbitmq_4_3,
 };
 
-use crate::scene::{console, console_with, open, over};
+use crate::scene::{console, console_with, open, over, picture};
 
 on_rabbitmq_4_3! {
     a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser,
@@ -44,7 +44,8 @@ async fn dead(on: On, count: usize) -> Fleet {
 }
 
 async fn a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser(on: On) {
-    const COUNT: usize = 40;
+    // More than a page of the list shows.
+    const COUNT: usize = 60;
     let fleet = dead(on, COUNT).await;
     let worker = fleet.worker().await;
     let (_console, at) = console(&fleet).await;
@@ -55,28 +56,30 @@ async fn a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser(on: On) {
     };
 
     // The first thing that Tab reaches leads past the navigation.
+    browser.resize(1180, 820).await;
     browser.open(&at).await;
-    browser.says("40 letters are open").await;
+    browser.says("60 letters are open").await;
     go("Skip to the content").await;
-    go("40").await;
-    browser.says("Replay all 40").await;
-    go("Replay all 40").await;
-    browser.says("Replay 40 letters?").await;
+    go("60").await;
+    browser.says("Replay all 60").await;
+    go("Replay all 60").await;
+    browser.says("Replay 60 letters?").await;
     browser.tab_to("rate").await;
-    browser.write("10/s").await;
-    go("Replay 40 letters").await;
+    browser.write("4/s").await;
+    go("Replay 60 letters").await;
 
     for _ in 0..2 {
         let so_far = COUNT - open(&fleet).await.len();
         let under_way = "return [document.querySelector('#progress progress')?.value ?? 0]";
         eventually("it is seen to come on", async || {
             let [through] = browser.run(under_way).await;
-            match through.as_u64() {
-                Some(through) if through as usize > so_far => Ok(()),
-                _ => Err(through),
+            match through.as_u64() > Some(so_far as u64) {
+                true => Ok(()),
+                false => Err(through),
             }
         })
         .await;
+        picture(on, &browser, "replay").await;
         go("Stop").await;
         assert!(over(&browser).await.contains("stopped"));
         let left = open(&fleet).await.len();

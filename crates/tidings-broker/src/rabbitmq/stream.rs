@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use lapin::{
     Channel, Consumer,
     message::Delivery,
@@ -11,7 +11,7 @@ use lapin::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -127,7 +127,8 @@ fn offset(from: ReadFrom) -> AMQPValue {
 /// Where a stream ends at the moment; `None` where it is empty.
 ///
 /// A consumer at `last` gets the newest chunk, which the broker sends as a whole, and then whatever is written while
-/// it looks.
+/// it looks. Silence alone says little where the machine is busy: what the broker had sent is there once it answers
+/// something else on the same channel.
 async fn end(session: &Session, source: &Source) -> Result<Option<Position>, BrokerError> {
     // The broker counts a stream's messages only every few seconds: where it counts none, there may be young ones.
     let first = match session.ready(&source.queue).await? {
@@ -135,14 +136,12 @@ async fn end(session: &Session, source: &Source) -> Result<Option<Position>, Bro
         _ => PATIENCE,
     };
     let mut newest = Attached::new(session, source, AMQPValue::LongString("last".into())).await?;
-    let mut end = None;
-    let looking = Instant::now();
-    let mut patience = looking + first;
-    while let Ok(next) = timeout_at(patience, newest.next()).await {
-        let (position, _) = next.map_err(|error| session.place.error("to read", &error))?;
-        end = Some(position);
-        patience = (Instant::now() + QUIET).min(looking + LOOK.max(QUIET));
+    let failed = |error| session.place.error("to read", &error);
+    if let Ok(next) = timeout(first, newest.next()).await {
+        next.map_err(failed)?;
+        newest.catch_up().await.map_err(failed)?;
     }
+    let end = newest.reached;
     newest.close().await;
     Ok(end)
 }
@@ -153,6 +152,8 @@ struct Attached {
     consumer: Consumer,
     prefetch: u16,
     unacknowledged: u16,
+    /// The newest entry that has come.
+    reached: Option<Position>,
 }
 
 impl Attached {
@@ -186,6 +187,7 @@ impl Attached {
             consumer,
             prefetch: source.prefetch,
             unacknowledged: 0,
+            reached: None,
         })
     }
 
@@ -200,20 +202,42 @@ impl Attached {
                 .into());
             };
             let delivery = delivery?;
+            let offset = codec::header(&delivery.properties, "x-stream-offset");
+            let position = offset
+                .and_then(codec::integer)
+                .and_then(|offset| u64::try_from(offset).ok())
+                .map(Position);
+            self.reached = self.reached.max(position);
             self.unacknowledged += 1;
             if self.unacknowledged >= self.prefetch.div_ceil(4) {
-                self.unacknowledged = 0;
                 let options = BasicAckOptions { multiple: true };
                 self.channel
                     .basic_ack(delivery.delivery_tag, options)
                     .await?;
+                self.unacknowledged = 0;
             }
-            let offset = codec::header(&delivery.properties, "x-stream-offset");
-            let position = offset
-                .and_then(codec::integer)
-                .and_then(|offset| u64::try_from(offset).ok());
             if let Some(position) = position {
-                return Ok((Position(position), delivery));
+                return Ok((position, delivery));
+            }
+        }
+    }
+
+    /// Reads on until nothing is on its way any more; where more is always written, for as long as [`LOOK`].
+    async fn catch_up(&mut self) -> lapin::Result<()> {
+        let deadline = Instant::now() + LOOK;
+        loop {
+            let quiet = (Instant::now() + QUIET).min(deadline);
+            while let Ok(next) = timeout_at(quiet, self.next()).await {
+                next?;
+            }
+            let before = self.reached;
+            let per_consumer = BasicQosOptions { global: false };
+            self.channel.basic_qos(self.prefetch, per_consumer).await?;
+            while let Some(next) = self.next().now_or_never() {
+                next?;
+            }
+            if self.reached == before || Instant::now() >= deadline {
+                return Ok(());
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Looking: list, show, export, watch.
 
-use std::process::Command;
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tidings_model::{Draft, Reason};
@@ -179,6 +182,23 @@ async fn what_has_come_is_watched_line_by_line() {
         line.stdout.contains(" b ") && !acts_on_a_terminal(&line.stdout),
         "{line:?}"
     );
+}
+
+#[tokio::test]
+async fn what_comes_while_somebody_watches_is_shown() {
+    let world = World::with([died("old", Reason::Rejected, 1)]).await;
+    let mut command = world.command(&["watch", "--limit", "1", "--json"]);
+    let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
+    // Nobody can tell when it has begun to watch.
+    while watching.try_wait().unwrap().is_none() {
+        world.add([died("new", Reason::Rejected, 0)]).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let said: Said = watching.wait_with_output().unwrap().into();
+    let [letter] = &said.json()[..] else {
+        panic!("{said:?}");
+    };
+    assert_eq!(letter["message"]["id"], "new");
 }
 
 #[test]

@@ -122,3 +122,24 @@ pub(crate) fn conclude(operation: OperationId, tally: &Tally) -> Exit {
         false => Exit::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_this_run_and_what_remains_that_of_all() {
+        let progress = Progress {
+            stage: Stage::Acting,
+            planned: 1000,
+            done: 590,
+            failed: 10,
+            skipped: 100,
+            earlier: 500,
+        };
+        assert_eq!(
+            line(&progress, Duration::from_secs(10)),
+            "going on: 590 of 1000, 10 failed, 20/s, 300 remain"
+        );
+    }
+}

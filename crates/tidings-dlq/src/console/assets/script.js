@@ -4,20 +4,21 @@
 const progress = document.getElementById("progress");
 
 async function renew() {
-  if (!progress) return;
-  if (progress.querySelector("[data-over]")) {
-    document.getElementById("stop")?.remove();
-    return;
-  }
   try {
     const answer = await fetch(progress.dataset.from, { headers: { Accept: "text/html" } });
     if (answer.ok) progress.innerHTML = await answer.text();
   } catch {
     // The next one tells.
   }
-  setTimeout(renew, 500);
+  goOn();
 }
-renew();
+
+function goOn() {
+  if (!progress.querySelector("[data-over]")) return setTimeout(renew, 500);
+  // What is over cannot be stopped.
+  document.getElementById("stop")?.remove();
+}
+if (progress) goOn();
 
 let row = -1;
 

@@ -90,13 +90,6 @@ fn is_through(over: &Result<Tally, String>) -> bool {
 fn under_way(running: &Running) -> Markup {
     let progress = running.progress();
     let (rate, left) = (progress.rate(running.began.elapsed()), progress.remaining());
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "for people"
-    )]
-    let to_go = (left as f64 / rate) as u64 + 1;
     let stage = match progress.stage {
         Stage::Claiming => "Claiming the letters",
         Stage::Acting => "Under way",
@@ -104,7 +97,7 @@ fn under_way(running: &Running) -> Markup {
     };
     html! {
         p { strong { (stage) } @if left > 0 && rate > 0.0 {
-            ", about " (span(to_go)) " to go at " (format!("{rate:.0}")) " a second"
+            ", about " (span(seconds(left, rate))) " to go at " (format!("{rate:.0}")) " a second"
         } }
         progress max=(progress.planned.max(1)) value=(progress.through()) aria-label="letters dealt with" {}
         (tally(progress.planned, progress.done, progress.failed, progress.skipped))
@@ -156,6 +149,16 @@ fn elsewhere(desk: &Desk, operation: OperationId, known: &Operation) -> Markup {
             (resume(desk, operation, verb.unwrap_or(Verb::Replay)))
         }
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "for people"
+)]
+fn seconds(left: u64, rate: f64) -> u64 {
+    (left as f64 / rate).ceil() as u64
 }
 
 /// How it goes on. What still runs elsewhere sends nothing twice by that, but it is confusing.

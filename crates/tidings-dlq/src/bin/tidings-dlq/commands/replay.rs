@@ -132,7 +132,11 @@ async fn go(replay: Replay, args: &Args) -> anyhow::Result<Exit> {
     if args.json {
         print(&ended(Some(operation), &tally))?;
     }
-    Ok(conclude(operation, &tally))
+    let exit = conclude(operation, &tally);
+    if tally.done > 0 && args.canary.is_none() && args.stop_after_failures.is_none() {
+        say("done means sent: `tidings-dlq list` shows what dies again");
+    }
+    Ok(exit)
 }
 
 fn ended(operation: Option<OperationId>, tally: &Tally) -> serde_json::Value {

@@ -6,7 +6,7 @@ use tidings_model::{Attempt, LetterKey, LetterMessage, LetterState, Message, pri
 
 use crate::{
     exit::Exit,
-    output::{Lines, json_line, say},
+    output::{Lines, json_line, say, short},
     which::Keeping,
 };
 
@@ -87,7 +87,7 @@ fn describe(letter: &Letter, register: &Register, retention: Retention) -> Vec<S
             "account          {}",
             message.account().map_or_else(unknown, ToString::to_string)
         ),
-        format!("dead since       {}", letter.dead_at),
+        format!("dead since       {}", short(letter.dead_at)),
         format!("state            {}", state(key, letter.state, register)),
         format!(
             "reason           {}: {}",
@@ -104,7 +104,8 @@ fn describe(letter: &Letter, register: &Register, retention: Retention) -> Vec<S
     if near && letter.state == LetterState::Open {
         let end = retention.end(*written_at);
         lines.push(format!(
-            "kept             until {end}; `tidings-dlq renew` keeps it longer"
+            "kept             until {}; `tidings-dlq renew` keeps it longer",
+            short(end)
         ));
     }
     if letter.generation > 0 {
@@ -156,12 +157,12 @@ fn state(key: &LetterKey, state: LetterState, register: &Register) -> String {
 }
 
 fn about(message: &Message) -> Vec<String> {
-    let mut lines = vec![format!("sent             {}", message.enqueued_at)];
+    let mut lines = vec![format!("sent             {}", short(message.enqueued_at))];
     if message.due() > message.enqueued_at {
-        lines.push(format!("due              {}", message.due()));
+        lines.push(format!("due              {}", short(message.due())));
     }
     if let Some(expires) = message.expires() {
-        lines.push(format!("expires          {expires}"));
+        lines.push(format!("expires          {}", short(expires)));
     }
     let metadata = message.metadata.iter();
     lines.extend(metadata.map(|(key, value)| format!("metadata         {key} = {value}")));
