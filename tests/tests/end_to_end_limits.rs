@@ -35,7 +35,7 @@ const LANES: [Limited; 3] = [
 ];
 
 /// Longer than any of this takes.
-const BACKLOG: Duration = Duration::from_secs(160);
+const BACKLOG_SECONDS: u32 = 160;
 
 /// How long lanes may take to move in order, or a worker that was frozen may take to be itself again.
 const IN_ORDER: Duration = Duration::from_secs(1);
@@ -161,7 +161,7 @@ async fn limits_hold_and_are_used(on: On, lanes: &[Limited]) {
 }
 
 fn backlog(lane: &Limited) -> usize {
-    usize::try_from(BACKLOG.as_secs() * u64::from(lane.per_second)).unwrap()
+    (BACKLOG_SECONDS * lane.per_second) as usize
 }
 
 on_each_broker! {

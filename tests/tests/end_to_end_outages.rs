@@ -261,17 +261,13 @@ async fn what_is_delayed_while_the_broker_restarts_is_called_once(on: On) {
         reckoning.book.summary.tally.calls, COUNT as u64,
         "each was called once"
     );
-    #[allow(clippy::print_stdout, reason = "how much this run has shown")]
-    {
-        println!("{} came again and were not called again", again(&worker));
-    }
+    tell_of_copies(&worker);
     assert!(worker.terminate().await.success());
 }
 
-/// How many deliveries turned out to be decided before.
-fn again(worker: &Worker) -> usize {
-    worker
-        .log()
-        .matches("decided before: its effect is made again")
-        .count()
+#[expect(clippy::print_stdout, reason = "how many there were is worth knowing")]
+fn tell_of_copies(worker: &Worker) {
+    let log = worker.log();
+    let again = log.matches("decided before: its effect is made again");
+    println!("{} came again and were not called again", again.count());
 }
