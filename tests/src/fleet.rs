@@ -313,6 +313,20 @@ impl Fleet {
         }
     }
 
+    /// Freezes a worker of the embedded broker in the middle of a write: the file is kept from all others.
+    ///
+    /// # Panics
+    /// Where it does not stand still.
+    pub async fn freeze_writing(&self, worker: &Worker) {
+        loop {
+            worker.freeze().await;
+            if !self.place.takes_writes() {
+                return;
+            }
+            worker.signal(Signal::CONT);
+        }
+    }
+
     /// The node of [`On::OwnRabbitMq`].
     ///
     /// # Panics

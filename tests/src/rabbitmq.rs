@@ -18,6 +18,9 @@ use management::Management;
 use tokio::sync::OnceCell;
 use url::Url;
 
+/// Every node that is started here has it, as those in production should.
+const ADVANCED_CONFIG: &str = include_str!("../../deploy/rabbitmq/advanced.config");
+
 /// Which RabbitMQ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {

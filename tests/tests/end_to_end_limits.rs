@@ -161,7 +161,7 @@ async fn limits_hold_and_are_used(on: On, lanes: &[Limited]) {
 }
 
 fn backlog(lane: &Limited) -> usize {
-    (BACKLOG.as_secs() * u64::from(lane.per_second)) as usize
+    usize::try_from(BACKLOG.as_secs() * u64::from(lane.per_second)).unwrap()
 }
 
 on_each_broker! {

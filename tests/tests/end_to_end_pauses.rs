@@ -77,14 +77,14 @@ async fn a_rate_limit_is_waited_out_by_every_owner(on: On) {
     let ids = fleet.send(&all).await;
     all_are_paused(&first).await;
 
-    // Over a handover, and over a crash of the only one that is left.
-    let second = fleet.worker().await;
-    second.ready().await;
-    assert!(first.terminate().await.success());
-    all_are_paused(&second).await;
-    second.kill9().await;
+    // Over a crash of the only worker, and over a handover.
+    first.kill9().await;
     fleet.end_leases();
+    let second = fleet.worker().await;
+    all_are_paused(&second).await;
     let third = fleet.worker().await;
+    third.ready().await;
+    assert!(second.terminate().await.success());
     all_are_paused(&third).await;
 
     let reckoning = fleet.reckon(&ids).await;

@@ -8,7 +8,7 @@ use tidings_model::{Left, Reason, Record};
 use tidings_sandbox::{Faults, Latency};
 use tidings_tests::{
     Signal, eventually,
-    fleet::{Fleet, On, Worker, messages},
+    fleet::{Fleet, On, Worker, message, messages},
     on_each_broker, on_rabbitmq_4_3,
 };
 
@@ -177,10 +177,16 @@ async fn a_stop_without_a_broker_or_work_is_a_stop(on: On) {
         .account("whatspie.shop", SETTINGS)
         .start()
         .await;
-    let idle = fleet.worker().await;
+    let idle = fleet.worker_in(&[("TIDINGS_LOG", "info,lapin=info")]).await;
     idle.ready().await;
     idle.signal(Signal::INT);
     assert!(idle.exit().await.success());
+    let complaints = ["WARN", "ERROR"];
+    let log = idle.log();
+    assert!(!complaints.iter().any(|level| log.contains(level)), "{log}");
+    let send = fleet.command("tidings", &["send"]).env("RUST_LOG", "info");
+    let sent = send.run(message("whatspie.shop", "m").to_string()).await;
+    assert!(sent.status.success() && sent.stderr.is_empty(), "{sent:?}");
 
     // Nothing listens on this port of this host.
     std::fs::write(

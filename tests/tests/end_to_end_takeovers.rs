@@ -46,6 +46,21 @@ mod idle {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_worker_frozen_in_a_write_stops_all_and_loses_nothing_embedded() {
+        a_worker_frozen_in_a_write_stops_all_and_loses_nothing().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_lane_that_hangs_is_served_by_another_worker_embedded() {
+        a_lane_that_hangs_is_served_by_another_worker(On::Embedded).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_lane_that_hangs_is_served_by_another_worker_rabbitmq_3_10() {
+        a_lane_that_hangs_is_served_by_another_worker(On::RabbitMq(Flavour::Debian)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_worker_that_is_cut_off_from_the_broker_starts_nothing_rabbitmq_3_10() {
         let on = On::RabbitMq(Flavour::Debian);
         a_worker_that_is_cut_off_from_the_broker_starts_nothing(on).await;
@@ -245,6 +260,34 @@ async fn a_frozen_worker_starts_nothing_when_it_goes_on(on: On, seconds: u64) {
     }
 }
 
+/// Nobody else can write to the embedded broker's file then, nor take a lane: the host's other workers wait.
+async fn a_worker_frozen_in_a_write_stops_all_and_loses_nothing() {
+    let fleet = Fleet::on(On::Embedded)
+        .account(ACCOUNT, "rate = \"100/s\"")
+        .start()
+        .await;
+    let mut workers = vec![fleet.worker().await, fleet.worker().await];
+    let ids = fleet.send(&messages(ACCOUNT, "m", 1_500)).await;
+    let frozen = Serving::one_of(&mut workers).await;
+    fleet.freeze_writing(&frozen.worker).await;
+    eventually("the other one says that it waits", async || {
+        match workers[0].page("/readyz").await {
+            (503, why) if why.contains("broker") => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    // Past the lease: whoever is first may have the lane then.
+    sleep(Duration::from_secs(10)).await;
+    assert!(!fleet.ledger.open(&ids).is_empty(), "there is a backlog");
+    frozen.worker.signal(Signal::CONT);
+
+    all_were_sent_once(&fleet.reckon(&ids).await, &ids);
+    for worker in [frozen.worker, workers.remove(0)] {
+        assert!(worker.terminate().await.success());
+    }
+}
+
 async fn a_worker_that_is_cut_off_from_the_broker_starts_nothing(on: On) {
     const CONCURRENCY: u64 = 4;
     let sends = Calls::from(Provider::GroupMe).operation(Operation::Send);
@@ -303,4 +346,34 @@ async fn calls_under_way(worker: &Worker, calls: u64) {
         }
     })
     .await;
+}
+
+/// What one lane does is no sign of life of another, nor the process's.
+async fn a_lane_that_hangs_is_served_by_another_worker(on: On) {
+    let fleet = Fleet::on(on)
+        .account(ACCOUNT, "rate = \"20/s\"")
+        .account("raven.idle", "")
+        .settings("drain = \"1s\"")
+        .start()
+        .await;
+    let hanging = fleet.worker_with(&["--hang-at", "attempted:5"]).await;
+    let ids = fleet.send(&messages(ACCOUNT, "m", 40)).await;
+    eventually("it says which lane stands still", async || {
+        match hanging.page("/readyz").await {
+            (503, why) if why.contains("groupme.ops stands still") => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    assert_eq!(hanging.page("/livez").await.0, 200);
+    let other = fleet.worker().await;
+
+    all_were_sent_once(&fleet.reckon(&ids).await, &ids);
+    assert!(other.terminate().await.success());
+    assert_eq!(hanging.terminate().await.code(), Some(1));
+    assert!(
+        hanging
+            .log()
+            .contains("lanes hung, and were left without a note: groupme.ops")
+    );
 }

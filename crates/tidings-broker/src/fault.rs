@@ -1,4 +1,4 @@
-//! Points between the steps of settling at which a test can end the process, as a crash would.
+//! Points between the steps of settling at which a test can end the process, as a crash would, or let it hang.
 //!
 //! Without the feature `fault-points` they are nothing at all.
 
@@ -31,13 +31,13 @@ impl std::str::FromStr for Point {
     }
 }
 
-/// Passes a point. An armed one ends the process here, without unwinding.
+/// Passes a point. An armed one ends the process here, without unwinding, or never returns.
 #[cfg(not(feature = "fault-points"))]
 #[inline(always)]
 pub fn reached(_: Point) {}
 
 #[cfg(feature = "fault-points")]
-pub use armed::{arm, reached};
+pub use armed::{Then, arm, reached};
 
 #[cfg(feature = "fault-points")]
 mod armed {
@@ -48,20 +48,36 @@ mod armed {
 
     use super::Point;
 
-    static ARMED: OnceLock<(Point, AtomicU32)> = OnceLock::new();
+    static ARMED: OnceLock<(Point, AtomicU32, Then)> = OnceLock::new();
 
-    /// Ends the process when a point is passed for the `nth` time (1 is the first). Only the first call counts.
-    pub fn arm(point: Point, nth: u32) {
-        let _ = ARMED.set((point, AtomicU32::new(nth)));
+    /// What happens at an armed point.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Then {
+        /// The process ends, without unwinding.
+        Crash,
+        /// Whoever came here stands still for ever, and nobody else does.
+        Hang,
     }
 
-    /// Passes a point. An armed one ends the process here, without unwinding.
+    /// Arms a point for when it is passed for the `nth` time (1 is the first). Only the first call counts.
+    pub fn arm(point: Point, nth: u32, then: Then) {
+        let _ = ARMED.set((point, AtomicU32::new(nth), then));
+    }
+
+    /// Passes a point. An armed one ends the process here, without unwinding, or never returns.
     pub fn reached(point: Point) {
-        if let Some((armed, left)) = ARMED.get()
+        if let Some((armed, left, then)) = ARMED.get()
             && *armed == point
             && left.fetch_sub(1, Ordering::Relaxed) == 1
         {
-            std::process::abort();
+            match then {
+                Then::Crash => std::process::abort(),
+                Then::Hang => tokio::task::block_in_place(|| {
+                    loop {
+                        std::thread::park();
+                    }
+                }),
+            }
         }
     }
 }

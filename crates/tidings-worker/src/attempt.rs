@@ -145,7 +145,7 @@ impl Caller {
         }
     }
 
-    /// One attempt. A panic on the way is an attempt that failed: what was sent is not known.
+    /// One attempt.
     pub(crate) fn call(
         &self,
         ticket: Ticket,
@@ -159,15 +159,7 @@ impl Caller {
             let (at, began) = (Timestamp::now(), Instant::now());
             let elapsed =
                 Duration::try_from(at.duration_since(message.enqueued_at)).unwrap_or_default();
-            let call = AssertUnwindSafe(client.send(&message, elapsed)).catch_unwind();
-            let answer = call.await.unwrap_or_else(|_| Answer {
-                verdict: Verdict::Unknown,
-                status: None,
-                error: Some("the attempt panicked: please report this".into()),
-                retry_after: None,
-                provider_message_id: None,
-                pauses_lane: false,
-            });
+            let answer = answer_of(client.send(&message, elapsed)).await;
             span.showed(&answer);
             CallEnded::Sent(Box::new(Sent {
                 ticket,
@@ -242,6 +234,19 @@ impl Caller {
     }
 }
 
+/// A panic on the way is an attempt that failed: what was sent is not known.
+async fn answer_of(sending: impl Future<Output = Answer>) -> Answer {
+    let sent = AssertUnwindSafe(sending).catch_unwind().await;
+    sent.unwrap_or_else(|_| Answer {
+        verdict: Verdict::Unknown,
+        status: None,
+        error: Some("the attempt panicked: please report this".into()),
+        retry_after: None,
+        provider_message_id: None,
+        pauses_lane: false,
+    })
+}
+
 fn showed(verdict: Verdict, retry_after: Option<Duration>, was_probe: bool) -> Showed {
     Showed {
         verdict,
@@ -272,4 +277,16 @@ fn build(
         account: account.clone(),
         why,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_an_attempt_is_an_attempt_that_failed() {
+        let answer = answer_of(async { panic!("a bug of a provider's module") }).await;
+        assert_eq!(answer.verdict, Verdict::Unknown);
+        assert!(answer.error.unwrap().contains("panicked"));
+    }
 }

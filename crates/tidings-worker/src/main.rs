@@ -45,6 +45,10 @@ struct Arguments {
     #[cfg(feature = "fault-points")]
     #[arg(long, value_name = "POINT:N")]
     crash_at: Option<String>,
+    /// Lets a lane's loop hang at such a point, for tests.
+    #[cfg(feature = "fault-points")]
+    #[arg(long, value_name = "POINT:N")]
+    hang_at: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -94,9 +98,7 @@ fn main() -> ExitCode {
                 return fail("--config FILE is missing", MISUSED);
             };
             #[cfg(feature = "fault-points")]
-            if let Some(at) = &arguments.crash_at
-                && let Err(error) = arm(at)
-            {
+            if let Err(error) = arm(&arguments) {
                 return fail(&error, MISUSED);
             }
             let traces = match export::traces() {
@@ -107,18 +109,28 @@ fn main() -> ExitCode {
             let code = runtime.block_on(work(path, !arguments.no_verify, tracer));
             // What is on its way is exported, as far as the collector takes it.
             drop(traces);
+            // What hangs is not waited for.
+            runtime.shutdown_background();
             code
         }
     }
 }
 
 #[cfg(feature = "fault-points")]
-fn arm(at: &str) -> Result<(), String> {
-    let (point, nth) = at.split_once(':').unwrap_or((at, "1"));
-    let nth = nth
-        .parse()
-        .map_err(|_| format!("{nth:?} is not a number"))?;
-    tidings_broker::fault::arm(point.parse()?, nth);
+fn arm(arguments: &Arguments) -> Result<(), String> {
+    use tidings_broker::fault::{Then, arm};
+    let armed = [
+        (&arguments.crash_at, Then::Crash),
+        (&arguments.hang_at, Then::Hang),
+    ];
+    for (at, then) in armed {
+        let Some(at) = at else { continue };
+        let (point, nth) = at.split_once(':').unwrap_or((at, "1"));
+        let nth = nth
+            .parse()
+            .map_err(|_| format!("{nth:?} is not a number"))?;
+        arm(point.parse()?, nth, then);
+    }
     Ok(())
 }
 

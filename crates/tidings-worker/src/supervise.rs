@@ -9,7 +9,11 @@ use std::{
 use opentelemetry_sdk::trace::SdkTracer;
 use tidings_broker::Broker;
 use tidings_model::{Account, Config, LaneReport, LaneState, WorkerId, config::AccountConfig};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     attempt::{Caller, CallerError, Secrets},
@@ -22,6 +26,9 @@ use crate::{
 
 /// A lane whose loop has not turned for so long is not well.
 const STILL: Duration = Duration::from_secs(15);
+
+/// A lane that needs longer than its drain and this to let go hangs: settling and the note have bounds of their own.
+const LETTING_GO: Duration = Duration::from_secs(14);
 
 /// What every lane shares.
 #[derive(Clone)]
@@ -43,6 +50,7 @@ pub(crate) struct Lanes {
 
 struct Running {
     config: AccountConfig,
+    drain: Duration,
     status: Arc<Status>,
     metrics: Arc<LaneMetrics>,
     stop: watch::Sender<bool>,
@@ -93,8 +101,8 @@ impl Lanes {
                 .filter(|account| gone(account))
                 .cloned()
                 .collect();
-            gone.iter()
-                .filter_map(|account| running.remove(account))
+            gone.into_iter()
+                .filter_map(|account| running.remove_entry(&account))
                 .collect()
         };
         stop_all(stopping).await;
@@ -135,6 +143,7 @@ impl Lanes {
         let task = tokio::spawn(lane::keep_running(context, stopped));
         Running {
             config,
+            drain,
             status,
             metrics,
             stop,
@@ -142,10 +151,10 @@ impl Lanes {
         }
     }
 
-    /// Stops every lane, in good order and all at once.
-    pub(crate) async fn stop(&self) {
+    /// Stops every lane, in good order and all at once; returns those that hang.
+    pub(crate) async fn stop(&self) -> Vec<Account> {
         let all = std::mem::take(&mut *self.lock());
-        stop_all(all.into_values().collect()).await;
+        stop_all(all.into_iter().collect()).await
     }
 
     pub(crate) fn reports(&self) -> Vec<LaneReport> {
@@ -220,13 +229,22 @@ impl Lanes {
     }
 }
 
-async fn stop_all(lanes: Vec<Running>) {
-    for lane in &lanes {
+/// Stops lanes, in good order and all at once; returns those that hang, and are left as they are.
+async fn stop_all(lanes: Vec<(Account, Running)>) -> Vec<Account> {
+    let told_at = Instant::now();
+    for (_, lane) in &lanes {
         lane.stop.send_replace(true);
     }
-    for lane in lanes {
-        if let Err(error) = lane.task.await {
-            tracing::error!(%error, "a lane ended badly");
+    let mut hanging = Vec::new();
+    for (account, lane) in lanes {
+        match timeout_at(told_at + lane.drain + LETTING_GO, lane.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%account, %error, "a lane ended badly"),
+            Err(_) => {
+                tracing::error!(%account, "the lane's loop hangs, and is left as it is: please report this");
+                hanging.push(account);
+            }
         }
     }
+    hanging
 }

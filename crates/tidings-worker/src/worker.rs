@@ -8,8 +8,11 @@ use std::{
 use jiff::Timestamp;
 use opentelemetry_sdk::trace::SdkTracer;
 use tidings_broker::{Broker, BrokerError, Difference, Options, Topology};
-use tidings_model::{BrokerUrl, Config, WorkerId};
-use tokio::sync::{mpsc, watch};
+use tidings_model::{Account, BrokerUrl, Config, WorkerId};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use crate::{
     admin::{self, Subject},
@@ -65,9 +68,17 @@ pub enum WorkerError {
         /// What the system said.
         why: std::io::Error,
     },
+    /// Lanes that did not let go when they were told to stop.
+    #[error("lanes hung, and were left without a note: {}", lines(.0))]
+    Hanging(Vec<Account>),
     /// Metrics cannot be collected, for instance because a worker runs in this process already.
     #[error("metrics cannot be collected: {0}")]
     Metrics(String),
+    /// A part of it ended, without which it would stand still.
+    #[error(
+        "a part of the worker ended by itself, and the worker with it ({0}): please report this"
+    )]
+    Broken(String),
 }
 
 fn lines<T: std::fmt::Display>(items: &[T]) -> String {
@@ -137,7 +148,7 @@ async fn serve(
         tracer,
     };
     let lanes = Arc::new(Lanes::new(shared.clone()));
-    let mut background = tokio::task::JoinSet::new();
+    let mut background = JoinSet::new();
     background.spawn({
         let (memories, broker) = (shared.memories.clone(), broker.clone());
         async move { memories.follow(&*broker).await }
@@ -179,15 +190,29 @@ async fn serve(
         connected,
     });
     tracing::info!(worker = %id, broker = %broker.place(), lanes = config.accounts.len(), "the worker runs");
-    until_told(&lanes, &*broker, told).await;
+    let broken = tokio::select! {
+        () = until_told(&lanes, &*broker, told) => None,
+        why = end_of_any(&mut background) => Some(why),
+    };
     tracing::info!(worker = %id, "the worker drains");
     shared.fleet.drain();
-    lanes.stop().await;
+    let hanging = lanes.stop().await;
     let _ = unroutable.await;
     background.shutdown().await;
     broker.close().await;
+    if !hanging.is_empty() {
+        return Err(WorkerError::Hanging(hanging));
+    }
     tracing::info!(worker = %id, "the worker has stopped");
-    Ok(())
+    broken.map_or(Ok(()), |why| Err(WorkerError::Broken(why)))
+}
+
+/// Waits for the end of what never ends, unless it panics; says why.
+async fn end_of_any(background: &mut JoinSet<()>) -> String {
+    match background.join_next().await {
+        Some(Err(error)) => error.to_string(),
+        Some(Ok(())) | None => "it returned".into(),
+    }
 }
 
 async fn until_told(lanes: &Lanes, broker: &dyn Broker, told: &mut Stop) {
@@ -253,4 +278,18 @@ async fn check_topology(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_panics_is_noticed() {
+        let mut background = JoinSet::new();
+        background.spawn(std::future::pending());
+        background.spawn(async { panic!("a bug") });
+        let why = end_of_any(&mut background).await;
+        assert!(why.contains("panicked"), "{why}");
+    }
 }

@@ -38,7 +38,8 @@ async fn main() -> Result<()> {
     match (what.as_str(), rest) {
         ("hold", []) => hold(lane).await,
         ("bury" | "put-back", [point]) => {
-            fault::arm(point.parse::<Point>().map_err(anyhow::Error::msg)?, 1);
+            let point = point.parse::<Point>().map_err(anyhow::Error::msg)?;
+            fault::arm(point, 1, fault::Then::Crash);
             crash(lane, &account, what).await
         }
         _ => bail!("{words:?} is not understood"),

@@ -1,6 +1,6 @@
 //! RabbitMQ 4.3, what production runs, in a container.
 
-use super::ports::free_ports;
+use super::{ADVANCED_CONFIG, ports::free_ports};
 use crate::leash::Leash;
 use anyhow::{Context, Result, bail};
 use std::{
@@ -40,6 +40,10 @@ impl Container {
             .with_wait_for(WaitFor::message_on_stdout("Server startup complete"))
             .with_mapped_port(amqp, 5672.tcp())
             .with_mapped_port(management, 15672.tcp())
+            .with_copy_to(
+                "/etc/rabbitmq/advanced.config",
+                ADVANCED_CONFIG.as_bytes().to_vec(),
+            )
             .with_startup_timeout(Duration::from_secs(120))
             .start()
             .await

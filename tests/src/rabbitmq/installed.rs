@@ -1,6 +1,6 @@
 //! A node of the RabbitMQ that is installed on this machine (Debian 12: 3.10), apart from any that runs here already.
 
-use super::ports::free_ports;
+use super::{ADVANCED_CONFIG, ports::free_ports};
 use crate::{eventually::PATIENCE, leash::Leash};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -171,6 +171,10 @@ impl Installed {
             .env("RABBITMQ_CONF_ENV_FILE", folder.join("rabbitmq-env.conf"))
             .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
             .env(
+                "RABBITMQ_ADVANCED_CONFIG_FILE",
+                folder.join("advanced.config"),
+            )
+            .env(
                 "RABBITMQ_ENABLED_PLUGINS_FILE",
                 folder.join("enabled_plugins"),
             )
@@ -201,6 +205,7 @@ fn write_configuration(folder: &Path, ports: &Ports, settings: &str) -> Result<(
     fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
     fs::write(folder.join("rabbitmq-env.conf"), "")?;
     fs::write(folder.join("enabled_plugins"), "[rabbitmq_management].\n")?;
+    fs::write(folder.join("advanced.config"), ADVANCED_CONFIG)?;
     fs::write(
         folder.join("rabbitmq.conf"),
         format!(

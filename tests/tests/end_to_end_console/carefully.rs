@@ -73,7 +73,7 @@ async fn a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser(on: On) {
         let under_way = "return [document.querySelector('#progress progress')?.value ?? 0]";
         eventually("it is seen to come on", async || {
             let [through] = browser.run(under_way).await;
-            match through.as_u64() > Some(so_far as u64) {
+            match through.as_u64() > u64::try_from(so_far).ok() {
                 true => Ok(()),
                 false => Err(through),
             }

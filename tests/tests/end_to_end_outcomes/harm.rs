@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future::ready};
 use jiff::Timestamp;
 use tidings_broker::{DeadEntry, DeadRecord, Envelope, LaneEvent, LaneName, ReadFrom, ReadUntil};
 use tidings_model::{Headers, Reason, Record, Tenure};
@@ -112,9 +112,9 @@ async fn bodies_of_the_dead(fleet: &Fleet) -> HashSet<Vec<u8>> {
         .dead(ReadFrom::First, ReadUntil::Now)
         .await
         .unwrap();
-    let body = async |entry: Result<DeadEntry, _>| match entry.unwrap().record {
-        DeadRecord::Letter { body, .. } => Some(body.to_vec()),
-        _ => None,
+    let body = |entry: Result<DeadEntry, _>| match entry.unwrap().record {
+        DeadRecord::Letter { body, .. } => ready(Some(body.to_vec())),
+        _ => ready(None),
     };
     entries.filter_map(body).collect().await
 }

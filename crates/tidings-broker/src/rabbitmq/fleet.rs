@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{
     link::Link,
-    session::{BestEffort, Session},
+    session::{self, BestEffort, Session},
 };
 use crate::BrokerError;
 
@@ -42,12 +42,16 @@ pub(super) async fn observe(
     tokio::spawn(async move {
         let mut listening = Some((session, listening));
         while !heard.is_closed() {
-            if let Some((session, (_channel, consumer))) = listening.take() {
-                pass_on(&session, consumer, &heard).await;
+            if let Some((session, (channel, mut consumer))) = listening.take() {
+                pass_on(&session, &mut consumer, &heard).await;
+                session::close(&channel).await;
             }
-            let Some(session) = link.up().await else {
-                return;
+            let session = tokio::select! {
+                biased;
+                () = heard.closed() => return,
+                session = link.up() => session,
             };
+            let Some(session) = session else { return };
             match listen(&session).await {
                 Ok(again) => listening = Some((session, again)),
                 Err(error) => {
@@ -108,7 +112,7 @@ async fn listen(session: &Arc<Session>) -> Result<(Channel, Consumer), BrokerErr
     Ok((channel, consumer))
 }
 
-async fn pass_on(session: &Session, mut consumer: Consumer, heard: &mpsc::Sender<Announcement>) {
+async fn pass_on(session: &Session, consumer: &mut Consumer, heard: &mpsc::Sender<Announcement>) {
     loop {
         let delivery = tokio::select! {
             biased;

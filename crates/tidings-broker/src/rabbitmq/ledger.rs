@@ -33,6 +33,10 @@ const STARTING_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Ledger(mpsc::UnboundedSender<Ask>);
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of them are the large one"
+)]
 enum Ask {
     Settle(Record, Settling),
     Append(Arc<[Record]>, oneshot::Sender<Result<(), Unwritten>>),

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     place::{code, reply},
+    session,
     window::{Judgement, Said, Window},
 };
 use crate::Fence;
@@ -305,6 +306,9 @@ impl<'p> Flow<'p> {
         for sent in self.window.give_up() {
             (sent.done)(Err(Failure::Lost(silent.into())));
         }
+        // Nobody waits for it: what comes next is to be refused at once.
+        let channel = self.channel.clone();
+        tokio::spawn(async move { session::close(&channel).await });
     }
 }
 

@@ -185,15 +185,22 @@ impl Session {
     /// Lets go of both connections.
     pub(super) async fn close(&self) {
         self.lost.cancel();
-        let close = |connection: Arc<Connection>| async move {
+        if let Some(looking) = self.looking.lock().await.take() {
+            close(&looking).await;
+        }
+        let end = |connection: Arc<Connection>| async move {
             let closing = connection.close(200, "OK".into());
             let _ = tokio::time::timeout(CLOSING, closing).await;
         };
-        tokio::join!(
-            close(self.consuming.clone()),
-            close(self.publishing.clone())
-        );
+        tokio::join!(end(self.consuming.clone()), end(self.publishing.clone()));
     }
+}
+
+/// Closes a channel. One that is only dropped, shortly before its connection is closed, is closed by lapin too late: it takes
+/// that for an error of the connection, says so loudly, and breaks it off instead of closing it.
+pub(super) async fn close(channel: &Channel) {
+    let closing = channel.close(200, "OK".into());
+    let _ = tokio::time::timeout(CLOSING, closing).await;
 }
 
 async fn connect(target: &Target, what: &str) -> Result<Connection, BrokerError> {
@@ -261,12 +268,21 @@ fn best_effort(connection: Arc<Connection>, lost: CancellationToken) -> mpsc::Se
     let (sender, mut messages) = mpsc::channel::<BestEffort>(BEST_EFFORT);
     tokio::spawn(async move {
         let mut open: Option<Channel> = None;
-        while let Some(message) = messages.recv().await {
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = lost.cancelled() => break,
+                message = messages.recv() => match message {
+                    Some(message) => message,
+                    None => break,
+                },
+            };
+            open = open.filter(|channel| channel.status().connected());
             let publishing = async {
-                let channel = match open.take().filter(|channel| channel.status().connected()) {
-                    Some(channel) => channel,
-                    None => connection.create_channel().await?,
-                };
+                if open.is_none() {
+                    open = Some(connection.create_channel().await?);
+                }
+                let Some(channel) = &open else { return Ok(()) };
                 let BestEffort {
                     exchange,
                     key,
@@ -278,16 +294,19 @@ fn best_effort(connection: Arc<Connection>, lost: CancellationToken) -> mpsc::Se
                 channel
                     .basic_publish(exchange, key, options, &body, properties)
                     .await?;
-                Ok::<_, lapin::Error>(channel)
+                Ok::<_, lapin::Error>(())
             };
-            tokio::select! {
+            let published = tokio::select! {
                 biased;
-                () = lost.cancelled() => return,
-                published = publishing => match published {
-                    Ok(channel) => open = Some(channel),
-                    Err(error) => tracing::warn!(%error, "a best-effort message was not published"),
-                },
+                () = lost.cancelled() => break,
+                published = publishing => published,
+            };
+            if let Err(error) = published {
+                tracing::warn!(%error, "a best-effort message was not published");
             }
+        }
+        if let Some(channel) = open {
+            close(&channel).await;
         }
     });
     sender

@@ -14,7 +14,11 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{codec, link::Link, session::Session};
+use super::{
+    codec,
+    link::Link,
+    session::{self, Session},
+};
 use crate::{BrokerError, Position, ReadFrom, ReadUntil};
 
 /// How long a reader looks for the end of a stream that is written faster than it is read.
@@ -245,7 +249,7 @@ impl Attached {
     }
 
     async fn close(self) {
-        let _ = self.channel.close(200, "OK".into()).await;
+        session::close(&self.channel).await;
     }
 }
 

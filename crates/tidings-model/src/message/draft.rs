@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 
-use super::{MAX_BODY_BYTES, MAX_METADATA_BYTES, Message, Metadata, Schedule, wire::Wire};
+use super::{MAX_METADATA_BYTES, Message, Metadata, Schedule, wire::Wire};
 use crate::{Account, Delay, MessageId, Payload, payload::PayloadError};
 
 /// A message as its caller writes it, or a line of a `tidings send` file.
@@ -45,9 +45,6 @@ pub enum Invalid {
     /// Too much metadata.
     #[error("`metadata` is {0} bytes of JSON, at most {MAX_METADATA_BYTES} are allowed")]
     Metadata(usize),
-    /// Too large a message.
-    #[error("the message is {0} bytes of JSON, at most {MAX_BODY_BYTES} are allowed")]
-    TooLarge(usize),
 }
 
 impl Draft {

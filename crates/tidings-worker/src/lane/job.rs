@@ -36,6 +36,10 @@ pub(super) enum Need {
 /// How long a reading of the index can be relied upon.
 const READING: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// How long a message may wait in our hands: RabbitMQ takes the lane from who holds one for half an hour, and a new
+/// tenure's buckets start empty, so that a rate of less than that would never send anything.
+pub(super) const HELD: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+
 impl Job {
     pub(super) fn id(&self) -> &MessageId {
         &self.message.id
@@ -48,6 +52,10 @@ impl Job {
         {
             self.need = Need::LookUp;
         }
+    }
+
+    pub(super) fn is_held_too_long(&self, now: Instant) -> bool {
+        now.duration_since(self.held_since) > HELD
     }
 
     pub(super) fn needs_look_up(&self) -> bool {

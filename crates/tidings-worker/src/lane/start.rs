@@ -95,8 +95,8 @@ impl Serving {
             .map_or(Pick::Wait(None), |job| Pick::Start(Box::new(job)))
     }
 
-    /// Looks through what is held, in queue order. What has ended meanwhile, or has long to wait for its
-    /// destination, is settled on the way.
+    /// Looks through what is held, in queue order. What has ended meanwhile, has long to wait for its destination, or was
+    /// held for too long, is settled on the way.
     fn first_that_may_reach_its_destination(
         &mut self,
         context: &LaneContext,
@@ -107,6 +107,12 @@ impl Serving {
         let mut index = 0;
         while let Some(job) = self.held.get_mut(index) {
             job.refresh(now);
+            if job.is_held_too_long(now) {
+                if let Some(job) = self.held.remove(index) {
+                    self.put_back(job, Timestamp::now(), context);
+                }
+                continue;
+            }
             if job.needs_look_up() {
                 return Ok(index);
             }
@@ -196,3 +202,6 @@ fn ended(job: &Job, context: &LaneContext) -> Option<tidings_model::Reason> {
         Need::LookUp | Need::Confirm => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use lapin::Channel;
 use super::{
     super::{
         place::{code, reply},
-        session::Session,
+        session::{self, Session},
     },
     thing::{Manner, Thing},
     things,
@@ -57,6 +57,12 @@ impl<'s> Asking<'s> {
             },
         }
     }
+
+    async fn end(self) {
+        if let Some(channel) = &self.channel {
+            session::close(channel).await;
+        }
+    }
 }
 
 /// Declares everything; what is there already and equal stays as it is.
@@ -71,6 +77,7 @@ pub(in super::super) async fn apply(
             differences.push(thing.differs(words).to_string());
         }
     }
+    asking.end().await;
     if differences.is_empty() {
         return Ok(());
     }
@@ -124,6 +131,7 @@ pub(in super::super) async fn verify(
             Err(No(_, words)) => differences.push(thing.differs(words)),
         }
     }
+    asking.end().await;
     if unseen > 0 {
         tracing::info!(
             unseen,
