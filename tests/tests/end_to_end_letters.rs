@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
 
+use std::time::Duration;
+
+use futures::TryStreamExt;
 use serde_json::{Value, json};
-use tidings_broker::{DeadRecord, Options, Topology};
+use tidings_broker::{DeadRecord, Options, ReadFrom, ReadUntil, Topology};
 use tidings_model::{Account, LetterState};
 use tidings_tests::{
-    Broker, Flavour, Program,
+    Broker, Flavour, Program, Relay,
     fleet::{Fleet, On, message, refusals},
     on_each_broker, on_rabbitmq_4_3,
 };
@@ -96,14 +99,7 @@ async fn an_inspector_needs_no_more_than_its_rights() {
     let letters = ["a", "b", "c"].map(|id| {
         let mut body = message("raven.ops", id);
         body["enqueued_at"] = json!("2026-01-01T00:00:00Z");
-        let head = json!({
-            "id": id, "account": "raven.ops", "reason": "rejected", "attempts": [],
-            "dead_at": "2026-01-01T00:00:00Z", "generation": 0, "maybe_delivered": false,
-        });
-        DeadRecord::Letter {
-            head: serde_json::from_value(head).unwrap(),
-            body: body.to_string().into(),
-        }
+        letter(id, body.to_string())
     });
     operator.record(letters.into()).await.unwrap();
 
@@ -136,4 +132,44 @@ async fn an_inspector_needs_no_more_than_its_rights() {
         assert!(output.status.success(), "{arguments:?}: {output:?}");
     }
     assert_eq!(operator.depth(&account).await.unwrap().ready, 2);
+}
+
+/// A plan was made for fifty letters of sixty, on a machine that was busy while the broker sent them.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_letters_are_read_however_the_broker_stutters() {
+    const COUNT: usize = 150;
+    let vhost = Broker::shared(Flavour::Debian).await.vhost();
+    let relay = Relay::to(vhost.url()).await;
+    let url = relay.url().parse().unwrap();
+    let broker = tidings_broker::connect(&url, Options::new("reader".into()));
+    let broker = broker.await.unwrap();
+    broker.apply(&Topology::of([])).await.unwrap();
+    let letters = (0..COUNT).map(|number| letter(&number.to_string(), "x".repeat(20_000)));
+    broker.record(letters.collect()).await.unwrap();
+
+    let stutter = tokio::spawn(async move {
+        loop {
+            relay.cut();
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            relay.heal();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    for _ in 0..2 {
+        let entries = broker.dead(ReadFrom::First, ReadUntil::Now).await.unwrap();
+        let read: Vec<_> = entries.try_collect().await.unwrap();
+        assert_eq!(read.len(), COUNT);
+    }
+    stutter.abort();
+}
+
+fn letter(id: &str, body: String) -> DeadRecord {
+    let head = json!({
+        "id": id, "account": "raven.ops", "reason": "rejected", "attempts": [],
+        "dead_at": "2026-01-01T00:00:00Z", "generation": 0, "maybe_delivered": false,
+    });
+    DeadRecord::Letter {
+        head: serde_json::from_value(head).unwrap(),
+        body: body.into(),
+    }
 }

@@ -21,8 +21,10 @@ use super::{
 };
 use crate::{BrokerError, Position, ReadFrom, ReadUntil};
 
-/// How long a reader looks for the end of a stream that is being written.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long a reader looks for the end of a stream that is written faster than it is read.
+const LOOK: Duration = Duration::from_secs(30);
+/// How soon reading is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long nothing must come for the newest chunk to have been read: the broker sends a chunk in one go.
 const QUIET: Duration = Duration::from_millis(100);
 /// How long the first entry of a stream that has some may take.
@@ -151,7 +153,8 @@ struct Attached {
     channel: Channel,
     consumer: Consumer,
     prefetch: u16,
-    unacknowledged: u16,
+    received: u64,
+    acknowledged: u64,
     /// The newest entry that has come.
     reached: Option<Position>,
 }
@@ -186,7 +189,8 @@ impl Attached {
             channel,
             consumer,
             prefetch: source.prefetch,
-            unacknowledged: 0,
+            received: 0,
+            acknowledged: 0,
             reached: None,
         })
     }
@@ -208,13 +212,13 @@ impl Attached {
                 .and_then(|offset| u64::try_from(offset).ok())
                 .map(Position);
             self.reached = self.reached.max(position);
-            self.unacknowledged += 1;
-            if self.unacknowledged >= self.prefetch.div_ceil(4) {
+            self.received += 1;
+            if self.received - self.acknowledged >= u64::from(self.prefetch.div_ceil(4)) {
                 let options = BasicAckOptions { multiple: true };
                 self.channel
                     .basic_ack(delivery.delivery_tag, options)
                     .await?;
-                self.unacknowledged = 0;
+                self.acknowledged = self.received;
             }
             if let Some(position) = position {
                 return Ok((position, delivery));
@@ -222,21 +226,23 @@ impl Attached {
         }
     }
 
-    /// Reads on until nothing is on its way any more; where more is always written, for as long as [`LOOK`].
+    /// Reads on until the broker has nothing left that it may send; where more is always written, for as long as [`LOOK`].
     async fn catch_up(&mut self) -> lapin::Result<()> {
         let deadline = Instant::now() + LOOK;
         loop {
-            let quiet = (Instant::now() + QUIET).min(deadline);
+            let quiet = Instant::now() + QUIET;
             while let Ok(next) = timeout_at(quiet, self.next()).await {
                 next?;
             }
-            let before = self.reached;
+            let acknowledged = self.acknowledged;
             let per_consumer = BasicQosOptions { global: false };
             self.channel.basic_qos(self.prefetch, per_consumer).await?;
             while let Some(next) = self.next().now_or_never() {
                 next?;
             }
-            if self.reached == before || Instant::now() >= deadline {
+            // It might have sent more before it answered, and had none.
+            let all = self.received - acknowledged < u64::from(self.prefetch);
+            if all || Instant::now() >= deadline {
                 return Ok(());
             }
         }
@@ -325,7 +331,7 @@ impl<T: Send + 'static> Reader<T> {
                 Ok(open) => return Some((session, open)),
                 Err(error) => {
                     tracing::debug!(queue = %self.source.queue, %error, "cannot read yet");
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(AGAIN).await;
                 }
             }
         }
