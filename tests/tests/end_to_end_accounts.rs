@@ -16,7 +16,11 @@ use tidings_tests::{
 on_each_broker! {
     a_hanging_provider_slows_no_other,
     a_revoked_token_burns_nothing_and_heals_when_it_is_replaced,
-    limits_hold_while_workers_come_and_go,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_hold_while_workers_come_and_go_one_after_the_other() {
+    limits_hold_while_workers_come_and_go(On::Embedded).await;
 }
 
 const FAST: &str = "rate = \"unlimited\"\ndestination_rate = \"unlimited\"\n";

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tidings_model::LaneState;
 use tidings_sandbox::{Faults, Limit, On as Calls, Per, Provider, Rate};
 use tidings_tests::{
-    Flavour, Lag, Signal, eventually, eventually_within,
+    Lag, Signal, eventually, eventually_within,
     fleet::{Fleet, Limited, On, TOLERANCE, Worker, messages, to},
     on_each_broker,
 };
@@ -74,30 +74,11 @@ async fn owner_of(workers: &[Worker], account: &str) -> usize {
     .await
 }
 
-mod replicas {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn limits_hold_and_are_used_embedded() {
-        limits_hold_and_are_used(On::Embedded, &LANES).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn limits_hold_and_are_used_rabbitmq_3_10() {
-        limits_hold_and_are_used(On::RabbitMq(Flavour::Debian), &LANES).await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn limits_hold_and_are_used_rabbitmq_4_3() {
-        limits_hold_and_are_used(On::RabbitMq(Flavour::V43), &LANES[1..2]).await;
-    }
-}
-
 /// One worker, then four, of which one is killed and one freezes; then two.
-async fn limits_hold_and_are_used(on: On, lanes: &[Limited]) {
+async fn limits_hold_and_are_used(on: On) {
     let mut draft = Fleet::on(on);
     let mut limits = Faults::none();
-    for lane in lanes {
+    for lane in &LANES {
         draft = draft.account(
             lane.account,
             &format!("{}concurrency = 64", lane.settings()),
@@ -105,12 +86,12 @@ async fn limits_hold_and_are_used(on: On, lanes: &[Limited]) {
         limits = limits.limit(lane.enforced());
     }
     let fleet = draft.faults(limits).start().await;
-    for lane in lanes {
+    for lane in &LANES {
         fleet
             .send(&messages(lane.account, "m", backlog(lane)))
             .await;
     }
-    let fastest = lanes.last().unwrap().account;
+    let fastest = LANES[2].account;
     let lag = Lag::measure();
     let mut watched = Vec::new();
 
@@ -153,7 +134,7 @@ async fn limits_hold_and_are_used(on: On, lanes: &[Limited]) {
     watched.push(("two workers", steady().await));
     let book = fleet.sandbox.book().await;
     assert_eq!(book.summary.tally.violations, 0, "{:?}", book.summary);
-    for lane in lanes {
+    for lane in &LANES {
         let sent = lane.arrivals(&book).len();
         assert!(sent < backlog(lane), "there was a backlog all the while");
         lane.is_kept_and_used(&fleet, &book, &lag, &watched);
@@ -165,6 +146,7 @@ fn backlog(lane: &Limited) -> usize {
 }
 
 on_each_broker! {
+    limits_hold_and_are_used,
     a_flooded_destination_delays_no_other_and_its_limit_holds,
 }
 
