@@ -84,15 +84,17 @@ impl Limited {
         }
         for (when, span) in watched {
             let within = |at: &&i64| (span.0..span.1).contains(*at);
-            let used = at.iter().filter(within).count();
+            let used: Vec<i64> = at.iter().filter(within).copied().collect();
             let length = Duration::from_millis((span.1 - span.0).unsigned_abs())
                 .saturating_sub(lag.lost(*span));
             // At either end one call can fall outside.
             let due = 0.97 * rate * length.as_secs_f64() - 1.0;
             assert!(
-                used as f64 >= due,
-                "{}, {when}: {used} of {due:.0} calls in {length:?}",
-                self.account
+                used.len() as f64 >= due,
+                "{}, {when}: {} of {due:.0} calls in {length:?}, in milliseconds from its beginning {:?}",
+                self.account,
+                used.len(),
+                used.iter().map(|at| at - span.0).collect::<Vec<_>>(),
             );
         }
     }
