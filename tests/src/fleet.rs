@@ -31,7 +31,7 @@ pub use book::Book;
 pub use configuration::Configuration;
 pub use dead::{refusal, refusals};
 pub use ledger::Ledger;
-pub use message::{message, messages, to};
+pub use message::{ONE_OF_EACH, message, messages, to};
 pub use pace::{Limited, TOLERANCE, Watched};
 pub use place::On;
 pub use reckoning::Reckoning;

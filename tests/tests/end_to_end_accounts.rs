@@ -9,7 +9,7 @@ use tidings_model::LaneState;
 use tidings_sandbox::{Fault, Faults, Latency, Limit, On as Calls, Per, Provider, Rate};
 use tidings_tests::{
     eventually,
-    fleet::{Configuration, Fleet, On, Worker, messages, to},
+    fleet::{Configuration, Fleet, ONE_OF_EACH, On, Worker, messages, to},
     on_each_broker,
 };
 
@@ -86,13 +86,7 @@ async fn a_hanging_provider_slows_no_other(on: On) {
 }
 
 async fn a_revoked_token_burns_nothing_and_heals_when_it_is_replaced(on: On) {
-    let accounts = [
-        ("groupme.ops", Provider::GroupMe),
-        ("whatspie.shop", Provider::WhatsPie),
-        ("grupo.site", Provider::Grupo),
-        ("raven.crm", Provider::Raven),
-        ("pingup.acme", Provider::Pingup),
-    ];
+    let accounts = ONE_OF_EACH;
     let old = |account: &str| Configuration::secret(account);
     let revoked = accounts
         .iter()

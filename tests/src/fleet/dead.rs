@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidings_model::{DeadLetter, Reason, Verdicted};
 use tidings_sandbox::{Fault, Faults, On as Calls, Operation, Provider};
 
-use super::{Fleet, lines};
+use super::{Fleet, ONE_OF_EACH, lines};
 use crate::eventually;
 
 /// What a provider says to a message that it will never take.
@@ -25,16 +25,9 @@ pub fn refusal(provider: Provider) -> Fault {
 
 /// What each provider says to a message that it will never take.
 pub fn refusals() -> Faults {
-    let providers = [
-        Provider::Grupo,
-        Provider::Raven,
-        Provider::Pingup,
-        Provider::WhatsPie,
-        Provider::GroupMe,
-    ];
-    providers
+    ONE_OF_EACH
         .into_iter()
-        .map(|provider| refusal(provider).on(Calls::from(provider).operation(Operation::Send)))
+        .map(|(_, provider)| refusal(provider).on(Calls::from(provider).operation(Operation::Send)))
         .fold(Faults::none(), Faults::fault)
 }
 

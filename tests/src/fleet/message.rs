@@ -1,4 +1,14 @@
 use serde_json::{Value, json};
+use tidings_sandbox::Provider;
+
+/// An account of each provider.
+pub const ONE_OF_EACH: [(&str, Provider); 5] = [
+    ("groupme.ops", Provider::GroupMe),
+    ("whatspie.shop", Provider::WhatsPie),
+    ("grupo.site", Provider::Grupo),
+    ("raven.crm", Provider::Raven),
+    ("pingup.acme", Provider::Pingup),
+];
 
 /// A message of an account, as a line for `tidings send`. Its text is its id, so that the sandbox's book names it.
 pub fn message(account: &str, id: &str) -> Value {

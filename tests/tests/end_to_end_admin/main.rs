@@ -8,10 +8,10 @@ use std::{fs, time::Duration};
 
 use serde_json::json;
 use tidings_model::{LaneState, Reason};
-use tidings_sandbox::{Fault, Faults, On as Calls, Operation, Provider};
+use tidings_sandbox::{Fault, Faults, On as Calls, Operation};
 use tidings_tests::{
     Signal, eventually,
-    fleet::{Configuration, Fleet, On, message, messages, to},
+    fleet::{Configuration, Fleet, ONE_OF_EACH, On, message, messages, to},
     on_each_broker,
 };
 
@@ -204,13 +204,7 @@ async fn the_configuration_is_reloaded_on_a_signal(on: On) {
 }
 
 async fn no_secret_is_ever_shown(on: On) {
-    let accounts = [
-        ("groupme.ops", Provider::GroupMe),
-        ("whatspie.shop", Provider::WhatsPie),
-        ("grupo.site", Provider::Grupo),
-        ("raven.crm", Provider::Raven),
-        ("pingup.acme", Provider::Pingup),
-    ];
+    let accounts = ONE_OF_EACH;
     // A provider that repeats the secret in its words, in every way that they end up somewhere.
     let mut faults = Faults::none();
     for (account, provider) in accounts {

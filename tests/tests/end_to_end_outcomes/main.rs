@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tidings_model::{Outcome, Reason};
 use tidings_sandbox::{Fault, Faults, Garbage, On as Calls, Operation, Provider};
 use tidings_tests::{
-    fleet::{Fleet, On, message, refusal, to},
+    fleet::{Fleet, ONE_OF_EACH, On, message, refusal, to},
     on_each_broker, on_rabbitmq_4_3,
 };
 
@@ -92,18 +92,10 @@ fn classes(provider: Provider) -> Vec<Class> {
     ]
 }
 
-const PROVIDERS: [(Provider, &str); 5] = [
-    (Provider::GroupMe, "groupme.ops"),
-    (Provider::WhatsPie, "whatspie.shop"),
-    (Provider::Grupo, "grupo.site"),
-    (Provider::Raven, "raven.crm"),
-    (Provider::Pingup, "pingup.acme"),
-];
-
 async fn every_class_of_fault_ends_each_message_once(on: On) {
     let (mut faults, mut sent, mut wanted) = (Faults::none(), Vec::new(), BTreeMap::new());
     let mut draft = Fleet::on(on);
-    for (provider, account) in PROVIDERS {
+    for (account, provider) in ONE_OF_EACH {
         // One by one: a fault strikes the message that it is meant for, and pauses are its own.
         draft = draft.account(account, &format!("{QUICK}\nconcurrency = 1"));
         for Class {
