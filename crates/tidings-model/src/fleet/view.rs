@@ -14,8 +14,11 @@ impl FleetView {
     /// Workers announce themselves each second or two: who was not heard for so long is not there.
     pub const SILENT: Duration = Duration::from_secs(8);
 
-    /// Takes in what a worker says. A late announcement does not replace a newer one.
+    /// Takes in what a worker says. A late announcement does not replace a newer one, and who fell silent is forgotten:
+    /// a worker that is started anew has another name.
     pub fn hear(&mut self, heard: Announcement, now: Instant) {
+        self.0
+            .retain(|_, (at, _)| now.duration_since(*at) <= Self::SILENT);
         let known = self.0.get(&heard.worker);
         if known.is_none_or(|(_, known)| known.sequence <= heard.sequence) {
             self.0.insert(heard.worker.clone(), (now, heard));
@@ -88,6 +91,9 @@ mod tests {
             lanes.map(|lane| lane.map(|lane| lane.state)).collect()
         };
         assert_eq!(states(now), [Some(LaneState::Running), None]);
-        assert_eq!(states(now + FleetView::SILENT * 2), []);
+        let later = now + FleetView::SILENT * 2;
+        assert_eq!(states(later), []);
+        fleet.hear(announcement("c", 1, LaneState::Running), later);
+        assert_eq!(fleet.0.len(), 1, "nobody else is remembered");
     }
 }
