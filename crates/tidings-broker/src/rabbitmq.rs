@@ -1,6 +1,7 @@
 //! RabbitMQ, from 3.10 on. The only place that knows AMQP.
 //!
 //! - [`link`] keeps a [`session`] up: a connection for publishing and one for consuming, lost and made again together.
+//! - [`channel`] closes channels in order, before their connection.
 //! - [`publisher`] pipelines publishes and tells each its own result, which [`window`] works out.
 //! - [`lane`] owns a lane; what it settles goes to [`ledger`], then through [`effect`], then to [`acks`].
 //! - [`stream`] reads the ledger and the dead letters, [`fleet`] tells and hears announcements, [`beat`] keeps the fence.
@@ -9,6 +10,7 @@
 
 mod acks;
 mod beat;
+mod channel;
 mod codec;
 mod delays;
 mod effect;

@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     names::{LEVELS, key_to},
     publisher::Job,
-    session::{self, Session},
+    session::Session,
 };
 use crate::{BrokerError, DelayLevel, Delays, Moves};
 
@@ -88,7 +88,6 @@ async fn probe(session: &Session, levels: &BTreeSet<u32>) -> Result<BTreeSet<u32
         let deleting = channel.queue_delete(queue, QueueDeleteOptions::default());
         let _ = tokio::time::timeout(LATE, deleting).await;
     }
-    session::close(&channel).await;
     Ok(arrived)
 }
 

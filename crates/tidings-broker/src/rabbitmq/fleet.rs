@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
 use lapin::{
-    Channel, Consumer,
+    Consumer,
     options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -12,8 +12,9 @@ use tidings_model::{Announcement, object};
 use tokio::sync::mpsc;
 
 use super::{
+    channel::OpenChannel,
     link::Link,
-    session::{self, BestEffort, Session},
+    session::{BestEffort, Session},
 };
 use crate::BrokerError;
 
@@ -42,9 +43,8 @@ pub(super) async fn observe(
     tokio::spawn(async move {
         let mut listening = Some((session, listening));
         while !heard.is_closed() {
-            if let Some((session, (channel, mut consumer))) = listening.take() {
+            if let Some((session, (_channel, mut consumer))) = listening.take() {
                 pass_on(&session, &mut consumer, &heard).await;
-                session::close(&channel).await;
             }
             let session = tokio::select! {
                 biased;
@@ -66,7 +66,7 @@ pub(super) async fn observe(
     }))
 }
 
-async fn listen(session: &Arc<Session>) -> Result<(Channel, Consumer), BrokerError> {
+async fn listen(session: &Arc<Session>) -> Result<(OpenChannel, Consumer), BrokerError> {
     let channel = session.channel().await?;
     let listening = async {
         let name = session.names.own();

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::try_join_all};
 use lapin::{
-    Channel, Consumer,
+    Consumer,
     message::Delivery as Delivered,
     options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
@@ -19,6 +19,7 @@ use tokio::{
 
 use super::{
     acks::{Ack, Acks},
+    channel::OpenChannel,
     codec,
     effect::{Held, Settling, ToLane},
     ledger::{Ledger, until},
@@ -35,8 +36,6 @@ const STRAGGLING: Duration = Duration::from_millis(5);
 /// How long the last acknowledgement is given before its channel is closed: of more than 32 that a quorum queue has not
 /// applied yet, the broker keeps the rest in the channel, and forgets them with it (measured on 3.10).
 const APPLYING: Duration = Duration::from_millis(50);
-/// How long closing a channel may take.
-const CLOSING: Duration = Duration::from_secs(5);
 /// How many things are taken up at once.
 const TAKEN: usize = 256;
 
@@ -80,7 +79,7 @@ pub(super) async fn subscribe(
 
 async fn consume(
     session: &Session,
-    channel: &Channel,
+    channel: &OpenChannel,
     lane: &LaneName,
     window: u16,
 ) -> Result<Consumer, BrokerError> {
@@ -141,7 +140,7 @@ impl Settle for Settler {
 /// The task that holds the channel.
 struct Owner {
     session: Arc<Session>,
-    channel: Channel,
+    channel: OpenChannel,
     consumer: Consumer,
     told: mpsc::UnboundedReceiver<ToLane>,
     events: mpsc::UnboundedSender<LaneEvent>,
@@ -167,8 +166,7 @@ impl Owner {
         }
         // The channel before the consumer: dropping the consumer of an open one would send a basic.cancel, which
         // activates the next consumer while this one still holds messages.
-        let closing = self.channel.close(200, "OK".into());
-        let _ = tokio::time::timeout(CLOSING, closing).await;
+        self.channel.close().await;
         if let End::Closed(Some(done)) = end {
             let _ = done.send(());
         }

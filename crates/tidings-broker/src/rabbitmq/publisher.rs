@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection,
+    BasicProperties, Confirmation,
     message::BasicReturnMessage,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
@@ -23,8 +23,8 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    channel::{Line, OpenChannel},
     place::{code, reply},
-    session,
     window::{Judgement, Said, Window},
 };
 use crate::Fence;
@@ -73,14 +73,10 @@ impl std::fmt::Display for Failure {
 pub(super) struct Publisher(mpsc::UnboundedSender<Job>);
 
 impl Publisher {
-    pub(super) fn start(
-        connection: Arc<Connection>,
-        lost: CancellationToken,
-        fence: Fence,
-    ) -> Self {
+    pub(super) fn start(line: Line, lost: CancellationToken, fence: Fence) -> Self {
         let (sender, jobs) = mpsc::unbounded_channel();
         let publishing = Publishing {
-            connection,
+            line,
             lost,
             fence,
             marks: RandomState::new(),
@@ -98,7 +94,7 @@ impl Publisher {
 }
 
 struct Publishing {
-    connection: Arc<Connection>,
+    line: Line,
     lost: CancellationToken,
     fence: Fence,
     marks: RandomState,
@@ -119,9 +115,9 @@ impl Publishing {
         }
     }
 
-    async fn open(&self) -> Result<Channel, String> {
+    async fn open(&self) -> Result<OpenChannel, String> {
         let opening = async {
-            let channel = self.connection.create_channel().await?;
+            let channel = self.line.open().await?;
             channel
                 .confirm_select(ConfirmSelectOptions::default())
                 .await?;
@@ -149,14 +145,14 @@ struct Sent {
 /// The life of one channel.
 struct Flow<'p> {
     publishing: &'p Publishing,
-    channel: Arc<Channel>,
+    channel: Arc<OpenChannel>,
     confirming: FuturesUnordered<BoxFuture<'static, (u64, lapin::Result<Confirmation>)>>,
     window: Window<Sent>,
     woken: Arc<Woken>,
 }
 
 impl<'p> Flow<'p> {
-    fn new(publishing: &'p Publishing, channel: Channel) -> Self {
+    fn new(publishing: &'p Publishing, channel: OpenChannel) -> Self {
         Self {
             publishing,
             channel: Arc::new(channel),
@@ -306,9 +302,6 @@ impl<'p> Flow<'p> {
         for sent in self.window.give_up() {
             (sent.done)(Err(Failure::Lost(silent.into())));
         }
-        // Nobody waits for it: what comes next is to be refused at once.
-        let channel = self.channel.clone();
-        tokio::spawn(async move { session::close(&channel).await });
     }
 }
 

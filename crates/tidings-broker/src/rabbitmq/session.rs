@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, Event,
+    BasicProperties, Connection, ConnectionProperties, Event,
     options::{BasicPublishOptions, QueueDeclareOptions},
     types::{FieldTable, ShortString},
     uri::AMQPUri,
@@ -20,7 +20,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{names::Names, place::Place, publisher::Publisher};
+use super::{
+    channel::{Line, OpenChannel},
+    names::Names,
+    place::Place,
+    publisher::Publisher,
+};
 use crate::{BrokerError, Fence};
 
 /// How long one attempt to connect may take.
@@ -30,8 +35,6 @@ pub(super) const CONNECTING: Duration = Duration::from_secs(10);
 const STARTING: Duration = Duration::from_secs(5);
 /// How often a connection is looked at, should it end without a word.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long an orderly end may take: a blocked connection never answers.
-const CLOSING: Duration = Duration::from_secs(2);
 /// Best-effort messages that wait for the socket; more are dropped.
 const BEST_EFFORT: usize = 1024;
 
@@ -50,8 +53,8 @@ pub(super) struct Target {
 pub(super) struct Session {
     pub(super) place: Place,
     pub(super) names: Names,
-    publishing: Arc<Connection>,
-    consuming: Arc<Connection>,
+    publishing: Line,
+    consuming: Line,
     /// Messages of producers.
     pub(super) messages: Publisher,
     /// What follows from decisions: copies and dead letters.
@@ -66,7 +69,7 @@ pub(super) struct Session {
     /// Until when a broker that was away may still be starting.
     starting_until: Option<Instant>,
     why: Arc<OnceLock<String>>,
-    looking: Mutex<Option<Channel>>,
+    looking: Mutex<Option<OpenChannel>>,
 }
 
 /// Something that is published and forgotten.
@@ -86,8 +89,8 @@ impl std::fmt::Debug for Session {
 
 impl Session {
     pub(super) async fn open(target: &Target, after_outage: bool) -> Result<Self, BrokerError> {
-        let publishing = Arc::new(connect(target, "publishing").await?);
-        let consuming = Arc::new(connect(target, "consuming").await?);
+        let publishing = connect(target, "publishing").await?;
+        let consuming = connect(target, "consuming").await?;
         let (lost, why) = (CancellationToken::new(), Arc::new(OnceLock::new()));
         let blocked = watch_over(
             [publishing.clone(), consuming.clone()],
@@ -147,11 +150,11 @@ impl Session {
     }
 
     /// A channel for consuming and asking.
-    pub(super) async fn channel(&self) -> Result<Channel, BrokerError> {
+    pub(super) async fn channel(&self) -> Result<OpenChannel, BrokerError> {
         tokio::select! {
             biased;
             () = self.lost.cancelled() => Err(self.away()),
-            opened = self.consuming.create_channel() => {
+            opened = self.consuming.open() => {
                 opened.map_err(|error| self.place.error("to open a channel", &error))
             }
         }
@@ -185,25 +188,12 @@ impl Session {
     /// Lets go of both connections.
     pub(super) async fn close(&self) {
         self.lost.cancel();
-        if let Some(looking) = self.looking.lock().await.take() {
-            close(&looking).await;
-        }
-        let end = |connection: Arc<Connection>| async move {
-            let closing = connection.close(200, "OK".into());
-            let _ = tokio::time::timeout(CLOSING, closing).await;
-        };
-        tokio::join!(end(self.consuming.clone()), end(self.publishing.clone()));
+        drop(self.looking.lock().await.take());
+        tokio::join!(self.consuming.close(), self.publishing.close());
     }
 }
 
-/// Closes a channel. One that is only dropped, shortly before its connection is closed, is closed by lapin too late: it takes
-/// that for an error of the connection, says so loudly, and breaks it off instead of closing it.
-pub(super) async fn close(channel: &Channel) {
-    let closing = channel.close(200, "OK".into());
-    let _ = tokio::time::timeout(CLOSING, closing).await;
-}
-
-async fn connect(target: &Target, what: &str) -> Result<Connection, BrokerError> {
+async fn connect(target: &Target, what: &str) -> Result<Line, BrokerError> {
     let name = format!("{} ({what})", target.name);
     let properties = ConnectionProperties::default()
         .with_connection_name(name.into())
@@ -214,19 +204,22 @@ async fn connect(target: &Target, what: &str) -> Result<Connection, BrokerError>
         Err(_) => Err(target
             .place
             .away(format!("no answer within {CONNECTING:?}"))),
-        Ok(connected) => connected.map_err(|error| target.place.error("the connection", &error)),
+        Ok(connected) => connected
+            .map(Line::new)
+            .map_err(|error| target.place.error("the connection", &error)),
     }
 }
 
 /// Notices when a connection is lost or blocked.
 fn watch_over(
-    [publishing, consuming]: [Arc<Connection>; 2],
+    [publishing, consuming]: [Line; 2],
     lost: CancellationToken,
     why: Arc<OnceLock<String>>,
 ) -> watch::Receiver<Option<String>> {
     let (blocked, receiver) = watch::channel(None);
     tokio::spawn(async move {
         // An event stream that ended says nothing more; the look at the status goes on.
+        let [publishing, consuming] = [publishing.connection(), consuming.connection()];
         let publishings = publishing.events_listener().chain(stream::pending());
         let consumings = consuming.events_listener().chain(stream::pending());
         let mut events = std::pin::pin!(stream::select(publishings, consumings));
@@ -264,10 +257,10 @@ fn watch_over(
 }
 
 /// A channel without confirms: nothing here may hold up a lane.
-fn best_effort(connection: Arc<Connection>, lost: CancellationToken) -> mpsc::Sender<BestEffort> {
+fn best_effort(line: Line, lost: CancellationToken) -> mpsc::Sender<BestEffort> {
     let (sender, mut messages) = mpsc::channel::<BestEffort>(BEST_EFFORT);
     tokio::spawn(async move {
-        let mut open: Option<Channel> = None;
+        let mut open: Option<OpenChannel> = None;
         loop {
             let message = tokio::select! {
                 biased;
@@ -280,7 +273,7 @@ fn best_effort(connection: Arc<Connection>, lost: CancellationToken) -> mpsc::Se
             open = open.filter(|channel| channel.status().connected());
             let publishing = async {
                 if open.is_none() {
-                    open = Some(connection.create_channel().await?);
+                    open = Some(line.open().await?);
                 }
                 let Some(channel) = &open else { return Ok(()) };
                 let BestEffort {
@@ -304,9 +297,6 @@ fn best_effort(connection: Arc<Connection>, lost: CancellationToken) -> mpsc::Se
             if let Err(error) = published {
                 tracing::warn!(%error, "a best-effort message was not published");
             }
-        }
-        if let Some(channel) = open {
-            close(&channel).await;
         }
     });
     sender

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt, stream};
 use lapin::{
-    Channel, Consumer,
+    Consumer,
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::{AMQPValue, FieldTable, ShortString},
@@ -14,11 +14,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{
-    codec,
-    link::Link,
-    session::{self, Session},
-};
+use super::{channel::OpenChannel, codec, link::Link, session::Session};
 use crate::{BrokerError, Position, ReadFrom, ReadUntil};
 
 /// How long a reader looks for the end of a stream that is written faster than it is read.
@@ -144,13 +140,12 @@ async fn end(session: &Session, source: &Source) -> Result<Option<Position>, Bro
         newest.catch_up().await.map_err(failed)?;
     }
     let end = newest.reached;
-    newest.close().await;
     Ok(end)
 }
 
 /// A consumer at a stream.
 struct Attached {
-    channel: Channel,
+    channel: OpenChannel,
     consumer: Consumer,
     prefetch: u16,
     received: u64,
@@ -247,10 +242,6 @@ impl Attached {
             }
         }
     }
-
-    async fn close(self) {
-        session::close(&self.channel).await;
-    }
 }
 
 /// The task that reads on, over one session after another.
@@ -270,12 +261,13 @@ impl<T: Send + 'static> Reader<T> {
             let error = tokio::select! {
                 biased;
                 () = session.lost.cancelled() => session.away(),
-                () = entries.closed() => return open.close().await,
+                () = entries.closed() => return,
                 read = self.read_on(&mut open) => match read {
-                    Ok(()) => return open.close().await,
+                    Ok(()) => return,
                     Err(error) => session.place.error("to read", &error),
                 },
             };
+            drop(open);
             if matches!(self.last, Last::At(_)) {
                 let _ = self.entries.send(Err(error)).await;
                 return;

@@ -1,11 +1,10 @@
 //! Asking the broker for each thing: to have it, or only to look.
 
-use lapin::Channel;
-
 use super::{
     super::{
+        channel::OpenChannel,
         place::{code, reply},
-        session::{self, Session},
+        session::Session,
     },
     thing::{Manner, Thing},
     things,
@@ -15,7 +14,7 @@ use crate::{BrokerError, Difference, Topology};
 /// A channel that is opened again after the broker closed it for an answer of no.
 struct Asking<'s> {
     session: &'s Session,
-    channel: Option<Channel>,
+    channel: Option<OpenChannel>,
 }
 
 /// The broker's answer of no: its code and words.
@@ -57,12 +56,6 @@ impl<'s> Asking<'s> {
             },
         }
     }
-
-    async fn end(self) {
-        if let Some(channel) = &self.channel {
-            session::close(channel).await;
-        }
-    }
 }
 
 /// Declares everything; what is there already and equal stays as it is.
@@ -77,7 +70,6 @@ pub(in super::super) async fn apply(
             differences.push(thing.differs(words).to_string());
         }
     }
-    asking.end().await;
     if differences.is_empty() {
         return Ok(());
     }
@@ -131,7 +123,6 @@ pub(in super::super) async fn verify(
             Err(No(_, words)) => differences.push(thing.differs(words)),
         }
     }
-    asking.end().await;
     if unseen > 0 {
         tracing::info!(
             unseen,
