@@ -25,6 +25,7 @@ mod pace;
 mod place;
 mod reckoning;
 mod sandbox;
+mod users;
 mod worker;
 
 pub use book::Book;
@@ -36,6 +37,7 @@ pub use pace::{Limited, TOLERANCE, Watched};
 pub use place::On;
 pub use reckoning::Reckoning;
 pub use sandbox::{Sandbox, http};
+pub use users::{Role, Users};
 pub use worker::Worker;
 
 use std::{
@@ -112,9 +114,9 @@ impl Draft {
         let sandbox = Sandbox::start().await;
         sandbox.set_faults(&self.faults).await;
         let mut configuration = self.configuration;
-        configuration.place(folder.path(), &place.url(), sandbox.url());
+        configuration.place(folder.path(), &place.url_of(Role::Worker), sandbox.url());
         configuration.write();
-        apply(&configuration).await;
+        apply(&configuration, &place).await;
         let url: BrokerUrl = place.url().parse().expect("a broker's URL");
         let broker = tidings_broker::connect(&url, Options::new("test".into()))
             .await
@@ -140,9 +142,9 @@ impl Fleet {
         }
     }
 
-    /// The broker's URL, for a program's `--broker`.
-    pub fn url(&self) -> String {
-        self.place.url()
+    /// The broker's URL for a program's `--broker`: on RabbitMQ as a user who may do no more than this role needs.
+    pub fn url(&self, role: Role) -> String {
+        self.place.url_of(role)
     }
 
     /// The configuration, as it was written last.
@@ -154,7 +156,7 @@ impl Fleet {
     pub async fn reconfigure(&mut self, change: impl FnOnce(&mut Configuration)) {
         change(&mut self.configuration);
         self.configuration.write();
-        apply(&self.configuration).await;
+        apply(&self.configuration, &self.place).await;
     }
 
     /// Starts a worker, and waits until its admin endpoint listens.
@@ -218,11 +220,17 @@ impl Fleet {
             .await
     }
 
-    /// A program that is told where the broker is.
+    /// A program that is told where the broker is, as the user for what it does.
     pub fn command(&self, program: &'static str, arguments: &[&str]) -> Program {
+        let role = match (program, arguments.first()) {
+            ("tidings-dlq", _) => Role::Inspector,
+            (_, Some(&"send")) => Role::Producer,
+            (_, Some(&"outcomes")) => Role::Reader,
+            _ => Role::Operator,
+        };
         Program::new(program)
             .args(arguments)
-            .args(["--broker", &self.url()])
+            .args(["--broker", &self.url(role)])
     }
 
     /// Waits until each of these has an outcome, and returns them.
@@ -341,10 +349,11 @@ impl Fleet {
     }
 }
 
-async fn apply(configuration: &Configuration) {
+async fn apply(configuration: &Configuration, place: &Place) {
     let output = Program::new("tidings")
         .args(["topology", "apply", "--config"])
         .arg(configuration.file())
+        .args(["--broker", &place.url_of(Role::Operator)])
         .run("")
         .await;
     assert!(

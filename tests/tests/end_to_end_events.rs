@@ -17,7 +17,7 @@ use tidings_model::Headers;
 use tidings_sandbox::{Fault, Faults, On as Calls, Provider};
 use tidings_tests::{
     Flavour, eventually,
-    fleet::{Fleet, On, refusal, to},
+    fleet::{Fleet, On, Role, refusal, to},
 };
 
 const QUICK: &str = r#"
@@ -37,7 +37,7 @@ async fn subscribers_are_told_each_outcome() {
         .faults(faults)
         .start()
         .await;
-    let (connection, mut events) = subscribe(&fleet.url()).await;
+    let (connection, mut events) = subscribe(&fleet.url(Role::Operator)).await;
     let worker = fleet.worker().await;
 
     let mut ids = fleet

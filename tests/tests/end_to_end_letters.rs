@@ -10,7 +10,7 @@ use tidings_broker::{DeadRecord, Options, ReadFrom, ReadUntil, Topology};
 use tidings_model::{Account, LetterState};
 use tidings_tests::{
     Broker, Flavour, Program, Relay,
-    fleet::{Fleet, On, message, refusals},
+    fleet::{Fleet, On, Role, Users, message, refusals},
     on_each_broker, on_rabbitmq_4_3,
 };
 
@@ -21,13 +21,6 @@ on_each_broker! {
 on_rabbitmq_4_3! {
     letters_are_mended_discarded_restored_and_renewed,
 }
-
-/// As the deployment's broker has them: rights to configure, to write and to read.
-const INSPECTOR: [&str; 3] = [
-    r"^tidings[.]own[.].*$",
-    r"^tidings([.](delay|dead|own[.].*))?$",
-    r"^tidings[.](dead|ledger|fleet|own[.].*)$",
-];
 
 async fn letters_are_mended_discarded_restored_and_renewed(on: On) {
     let fleet = Fleet::on(on)
@@ -103,8 +96,7 @@ async fn an_inspector_needs_no_more_than_its_rights() {
     });
     operator.record(letters.into()).await.unwrap();
 
-    let [configure, write, read] = INSPECTOR;
-    let inspector = vhost.user(configure, write, read);
+    let users = Users::of(&vhost);
     for arguments in [
         &["list"][..],
         &["discard", "a", "--why", "no"],
@@ -126,7 +118,7 @@ async fn an_inspector_needs_no_more_than_its_rights() {
     ] {
         let output = Program::new("tidings-dlq")
             .args(arguments)
-            .args(["--broker", &inspector])
+            .args(["--broker", users.url(Role::Inspector)])
             .run("")
             .await;
         assert!(output.status.success(), "{arguments:?}: {output:?}");

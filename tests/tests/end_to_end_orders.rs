@@ -10,7 +10,7 @@ use tidings_model::{LaneReport, LaneState, Record};
 use tidings_sandbox::{Faults, Limit, Rate};
 use tidings_tests::{
     Program, Signal, eventually,
-    fleet::{Fleet, On, Worker, messages},
+    fleet::{Fleet, On, Role, Worker, messages},
     on_each_broker, on_rabbitmq_4_3,
 };
 
@@ -264,7 +264,7 @@ async fn a_terminal_shows_the_lanes_live() {
     let lanes = format!(
         "stty cols 160 rows 40; echo pid=$$; exec {} lanes --broker {}",
         program.path().display(),
-        fleet.url()
+        fleet.url(Role::Operator)
     );
     let shown = Program::installed("script")
         .args(["--quiet", "--return", "--command", &lanes, "/dev/null"])

@@ -11,7 +11,7 @@ use tidings_model::{LaneState, WorkerId};
 use tidings_sandbox::{Faults, Latency, On as Calls, Operation, Provider};
 use tidings_tests::{
     Flavour, Relay, Signal, eventually,
-    fleet::{Fleet, On, Reckoning, Worker, messages},
+    fleet::{Fleet, On, Reckoning, Role, Worker, messages},
     on_each_broker, on_rabbitmq_4_3,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -298,7 +298,8 @@ async fn a_worker_that_is_cut_off_from_the_broker_starts_nothing(on: On) {
         .faults(Faults::none().latency(slow))
         .start()
         .await;
-    let ways = [Relay::to(&fleet.url()).await, Relay::to(&fleet.url()).await];
+    let url = fleet.url(Role::Worker);
+    let ways = [Relay::to(&url).await, Relay::to(&url).await];
     let mut workers = Vec::new();
     for way in &ways {
         workers.push(fleet.worker_in(&[("TIDINGS_BROKER", way.url())]).await);

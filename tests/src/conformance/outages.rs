@@ -34,6 +34,25 @@ async fn becomes(broker: &dyn Broker, connected: bool) {
         .expect("the broker lives");
 }
 
+/// Waits until the broker is back with all that a lane needs: for a moment after its start it knows neither the ledger (what is
+/// settled then loses its lane) nor what leads to the lane. A worker waits too: it writes that its tenure begins.
+async fn is_back(broker: &dyn Broker) {
+    becomes(broker, true).await;
+    in_time("the ledger", broker.append(vec![opened(100)]))
+        .await
+        .expect("the ledger takes a record");
+    eventually("the lane", async || {
+        match send(broker, message(BACK)).await {
+            Err(PublishError::Away(why)) => Err(why),
+            sent => Ok(sent.expect("it is confirmed")),
+        }
+    })
+    .await;
+}
+
+/// The message that [`is_back`] left in the lane.
+const BACK: usize = 1_000;
+
 pub async fn what_is_asked_while_the_broker_is_away_fails_by_name<V: Version>(
     fixture: &mut OwnNode<V>,
 ) {
@@ -60,12 +79,11 @@ pub async fn what_is_asked_while_the_broker_is_away_fails_by_name<V: Version>(
     assert!(matches!(ledger.err(), Some(BrokerError::Away { .. })));
 
     fixture.node.start().await;
-    becomes(&*broker, true).await;
-    queue(&*broker, [message(1)]).await;
+    is_back(&*broker).await;
     let mut owner = Owner::of_ops(&*broker, 1).await;
     assert_eq!(
         owner.finish(1).await,
-        [1],
+        [BACK],
         "what failed as not published was not published"
     );
 }
@@ -130,8 +148,9 @@ pub async fn delays_go_on_over_a_restart<V: Version>(fixture: &mut OwnNode<V>) {
     queue(&*worker, (0..50).map(|n| message(n).due(due))).await;
     fixture.node.stop().await;
     fixture.node.start().await;
-    becomes(&*worker, true).await;
+    is_back(&*worker).await;
     let mut owner = Owner::of_ops(&*worker, 50).await;
+    assert_eq!(owner.finish(1).await, [BACK]);
     assert!(
         Timestamp::now() < due,
         "this machine is too slow to restart RabbitMQ in time"
@@ -225,7 +244,6 @@ pub async fn a_decision_cut_off_is_recorded_afterwards<V: Version>(fixture: &mut
     }
     owner.lost().await;
     fixture.node.start().await;
-    becomes(&*worker, true).await;
     eventually("a record of each decision", async || {
         let ids = try_decided(&*worker)
             .await
@@ -240,10 +258,10 @@ pub async fn a_decision_cut_off_is_recorded_afterwards<V: Version>(fixture: &mut
     })
     .await;
     // What was not acknowledged is not lost either: whoever gets it finds it in the ledger.
-    queue(&*worker, [message(200)]).await;
+    is_back(&*worker).await;
     let mut owner = Owner::of_ops(&*worker, 200).await;
     let mut again = BTreeSet::new();
-    while !again.contains(&200) {
+    while !again.contains(&BACK) {
         let delivery = owner.next().await;
         again.insert(number(&delivery));
         owner.done(delivery);

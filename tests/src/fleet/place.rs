@@ -3,6 +3,7 @@ use std::{
     time::Duration,
 };
 
+use super::users::{Role, Users};
 use crate::{Broker, Flavour, PrivateNode, Vhost};
 
 /// Which broker a fleet runs on.
@@ -19,24 +20,39 @@ pub enum On {
 /// The broker, held while the fleet is.
 pub(super) enum Place {
     Embedded(PathBuf),
-    Shared(Box<Vhost>),
-    Own(Box<PrivateNode>),
+    Shared(Users, Box<Vhost>),
+    Own(Users, Box<Vhost>, Box<PrivateNode>),
 }
 
 impl Place {
     pub(super) async fn prepare(on: On, folder: &Path) -> Self {
         match on {
             On::Embedded => Self::Embedded(folder.join("tidings.db")),
-            On::RabbitMq(flavour) => Self::Shared(Box::new(Broker::shared(flavour).await.vhost())),
-            On::OwnRabbitMq(flavour) => Self::Own(Box::new(PrivateNode::new(flavour).await)),
+            On::RabbitMq(flavour) => {
+                let vhost = Broker::shared(flavour).await.vhost();
+                Self::Shared(Users::of(&vhost), Box::new(vhost))
+            }
+            On::OwnRabbitMq(flavour) => {
+                let node = PrivateNode::new(flavour).await;
+                let vhost = node.vhost();
+                Self::Own(Users::of(&vhost), Box::new(vhost), Box::new(node))
+            }
         }
     }
 
+    /// For somebody who may do everything.
     pub(super) fn url(&self) -> String {
         match self {
             Self::Embedded(file) => format!("sqlite:{}", file.display()),
-            Self::Shared(vhost) => vhost.url().to_owned(),
-            Self::Own(node) => node.url(),
+            Self::Shared(_, vhost) | Self::Own(_, vhost, _) => vhost.url().to_owned(),
+        }
+    }
+
+    /// For somebody who may do no more than this role needs, where the broker knows users.
+    pub(super) fn url_of(&self, role: Role) -> String {
+        match self {
+            Self::Embedded(_) => self.url(),
+            Self::Shared(users, _) | Self::Own(users, ..) => users.url(role).to_owned(),
         }
     }
 
@@ -61,8 +77,8 @@ impl Place {
 
     pub(super) fn node(&mut self) -> &mut PrivateNode {
         match self {
-            Self::Own(node) => node,
-            Self::Embedded(_) | Self::Shared(_) => panic!("the fleet has no node of its own"),
+            Self::Own(.., node) => node,
+            Self::Embedded(_) | Self::Shared(..) => panic!("the fleet has no node of its own"),
         }
     }
 }

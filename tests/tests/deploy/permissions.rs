@@ -1,12 +1,13 @@
 //! The least that each user of the broker needs is enough, and no more: a message's way, each step as the user for it.
 
-use std::{collections::BTreeMap, process::Output};
+use std::process::Output;
 
-use serde_json::Value;
-use tidings_tests::{Broker, Flavour, Program, Vhost, eventually};
+use tidings_tests::{
+    Broker, Flavour, Program, Vhost, eventually,
+    fleet::{Role, Users},
+};
 
 use super::{
-    path,
     providers::{Providers, message},
     tool::succeeds,
 };
@@ -26,15 +27,15 @@ mod rabbitmq_4_3 {
 }
 
 async fn each_user_can_do_its_part_and_no_more(flavour: Flavour) {
-    let users = Users::on(flavour).await;
+    let fleet = Fleet::on(flavour).await;
     let providers = Providers::start().await;
     let config = providers.config();
 
     let apply = ["topology", "apply", "--config", &config];
-    users.may_not("worker", &apply).await;
-    succeeds(users.program("operator", "tidings").args(apply)).await;
-    let _worker = users
-        .program("worker", "tidings-worker")
+    fleet.may_not(Role::Worker, &apply).await;
+    succeeds(fleet.program(Role::Operator, "tidings").args(apply)).await;
+    let _worker = fleet
+        .program(Role::Worker, "tidings-worker")
         .args(["--config", &config])
         .env("TOKEN", "any")
         .start();
@@ -46,27 +47,27 @@ async fn each_user_can_do_its_part_and_no_more(flavour: Flavour) {
     ];
     messages[1]["delay"] = "1s".into();
     let lines = messages.map(|message| message.to_string()).join("\n");
-    let sent = users
-        .program("reader", "tidings")
+    let sent = fleet
+        .program(Role::Reader, "tidings")
         .arg("send")
         .run(&lines)
         .await;
     assert!(!sent.status.success(), "a reader sends");
-    let sent = users
-        .program("producer", "tidings")
+    let sent = fleet
+        .program(Role::Producer, "tidings")
         .arg("send")
         .run(&lines)
         .await;
     assert!(sent.status.success(), "{sent:?}");
 
-    users.may_not("producer", &["outcomes"]).await;
-    users.may_not("producer", &["delays", "verify"]).await;
-    users
-        .may_not("reader", &["lanes", "pause", "raven.crm"])
+    fleet.may_not(Role::Producer, &["outcomes"]).await;
+    fleet.may_not(Role::Producer, &["delays", "verify"]).await;
+    fleet
+        .may_not(Role::Reader, &["lanes", "pause", "raven.crm"])
         .await;
-    users.may_not("inspector", &["delays", "verify"]).await;
+    fleet.may_not(Role::Inspector, &["delays", "verify"]).await;
     eventually("each has its outcome", async || {
-        let outcomes = users.tidings("reader", &["outcomes"]).await;
+        let outcomes = fleet.tidings(Role::Reader, &["outcomes"]).await;
         let lines = String::from_utf8_lossy(&outcomes.stdout);
         let ends = |how: &str| lines.matches(&format!(r#""outcome":"{how}""#)).count();
         match (ends("delivered"), ends("dead")) {
@@ -76,8 +77,8 @@ async fn each_user_can_do_its_part_and_no_more(flavour: Flavour) {
     })
     .await;
     eventually("the inspector lists the dead letter", async || {
-        let list = users
-            .program("inspector", "tidings-dlq")
+        let list = fleet
+            .program(Role::Inspector, "tidings-dlq")
             .args(["list", "--json"]);
         let letters = succeeds(list).await;
         letters
@@ -91,59 +92,39 @@ async fn each_user_can_do_its_part_and_no_more(flavour: Flavour) {
         &["lanes", "resume", "raven.crm"],
         &["delays", "verify", "--wait", "5s"],
     ] {
-        succeeds(users.program("operator", "tidings").args(orders)).await;
+        succeeds(fleet.program(Role::Operator, "tidings").args(orders)).await;
     }
 }
 
-/// A vhost with the users of `definitions.sh`: each one's URL, by its role.
-struct Users {
-    urls: BTreeMap<String, String>,
+/// A vhost with the users of `definitions.sh`.
+struct Fleet {
+    users: Users,
     _vhost: Vhost,
 }
 
-impl Users {
+impl Fleet {
     async fn on(flavour: Flavour) -> Self {
         let vhost = Broker::shared(flavour).await.vhost();
-        let script = ["OPERATOR", "PRODUCER", "WORKER", "INSPECTOR", "READER"]
-            .map(|role| format!("{role}_PASSWORD"))
-            .into_iter()
-            .fold(Program::installed("sh"), |script, variable| {
-                script.env(variable, "made-up")
-            })
-            .arg(path("rabbitmq/definitions.sh"));
-        let definitions: Value =
-            serde_json::from_str(&succeeds(script).await).expect("definitions are JSON");
-        let permissions = definitions["permissions"].as_array().expect("permissions");
-        let urls = permissions.iter().map(|permission| {
-            let text = |field: &str| permission[field].as_str().expect("a text");
-            let role = text("user")
-                .strip_prefix("tidings-")
-                .expect("a user of the fleet");
-            (
-                role.to_owned(),
-                vhost.user(text("configure"), text("write"), text("read")),
-            )
-        });
         Self {
-            urls: urls.collect(),
+            users: Users::of(&vhost),
             _vhost: vhost,
         }
     }
 
-    fn program(&self, role: &str, name: &'static str) -> Program {
-        Program::new(name).env("TIDINGS_BROKER", &self.urls[role])
+    fn program(&self, role: Role, name: &'static str) -> Program {
+        Program::new(name).env("TIDINGS_BROKER", self.users.url(role))
     }
 
-    async fn tidings(&self, role: &str, arguments: &[&str]) -> Output {
+    async fn tidings(&self, role: Role, arguments: &[&str]) -> Output {
         self.program(role, "tidings").args(arguments).run("").await
     }
 
-    async fn may_not(&self, role: &str, arguments: &[&str]) {
+    async fn may_not(&self, role: Role, arguments: &[&str]) {
         let output = self.tidings(role, arguments).await;
         assert_eq!(
             output.status.code(),
             Some(1),
-            "a {role} does {arguments:?}: {output:?}"
+            "a {role:?} does {arguments:?}: {output:?}"
         );
         let words = String::from_utf8_lossy(&output.stderr);
         assert!(

@@ -1,7 +1,7 @@
 //! Who may look in, and what may act.
 
 use tidings_tests::{
-    fleet::{Fleet, On, http},
+    fleet::{Fleet, On, Role, http},
     on_each_broker,
 };
 
@@ -34,7 +34,7 @@ async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
     );
     let html = page.text().await.expect("a page");
     let password = fleet
-        .url()
+        .url(Role::Inspector)
         .parse::<url::Url>()
         .ok()
         .and_then(|url| url.password().map(str::to_owned));

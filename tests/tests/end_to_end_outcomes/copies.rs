@@ -8,7 +8,7 @@ use tidings_model::Reason;
 use tidings_sandbox::{Faults, Latency};
 use tidings_tests::{
     Flavour, Process, Program, Relay, eventually,
-    fleet::{Fleet, On, message, messages},
+    fleet::{Fleet, On, Role, message, messages},
 };
 
 use super::QUICK;
@@ -71,7 +71,7 @@ async fn what_was_published_again_after_a_lost_confirm_is_called_once() {
         .start()
         .await;
     let send = async |id: &'static str| {
-        let relay = Relay::that_loses_the_answer_to(id, &fleet.url()).await;
+        let relay = Relay::that_loses_the_answer_to(id, &fleet.url(Role::Producer)).await;
         let sending = Program::new("tidings").args(["send", "--broker", relay.url(), "--file"]);
         let file = fleet.folder().join(id);
         std::fs::write(&file, message("raven.parks", id).to_string()).unwrap();
