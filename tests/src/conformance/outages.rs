@@ -42,9 +42,13 @@ async fn is_back(broker: &dyn Broker) {
         .await
         .expect("the ledger takes a record");
     eventually("the lane", async || {
-        match send(broker, message(BACK)).await {
+        let sent = send(broker, message(BACK)).await;
+        match sent {
             Err(PublishError::Away(why)) => Err(why),
-            sent => Ok(sent.expect("it is confirmed")),
+            sent => {
+                sent.expect("it is confirmed");
+                Ok(())
+            }
         }
     })
     .await;
