@@ -44,7 +44,7 @@ cat <<END
     {"user": "$t-reader", "vhost": "$v",
      "configure": "^$t[.]own[.].*\$",
      "write": "^$t[.]own[.].*\$",
-     "read": "^$t[.](ledger|own[.].*)\$"}
+     "read": "^$t[.](ledger|events|own[.].*)\$"}
   ]
 }
 END

@@ -176,9 +176,9 @@ impl Fleet {
         Worker::listening(environment.iter().fold(program, with)).await
     }
 
-    /// A worker with another configuration.
-    pub async fn worker_of(&self, configuration: &Path) -> Worker {
-        Worker::start(configuration, &[]).await
+    /// A worker with another configuration, and more arguments.
+    pub async fn worker_of(&self, configuration: &Path, arguments: &[&str]) -> Worker {
+        Worker::start(configuration, arguments).await
     }
 
     /// Runs `tidings-worker check-config` with the configuration and these arguments.
@@ -353,7 +353,7 @@ async fn apply(configuration: &Configuration, place: &Place) {
     let output = Program::new("tidings")
         .args(["topology", "apply", "--config"])
         .arg(configuration.file())
-        .args(["--broker", &place.url_of(Role::Operator)])
+        .env("TIDINGS_BROKER", place.url_of(Role::Operator))
         .run("")
         .await;
     assert!(

@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use lapin::{
     Channel, Connection, ConnectionProperties, Consumer,
     options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
-    types::FieldTable,
+    types::{FieldTable, ShortString},
 };
 use serde_json::Value;
 use tidings_broker::Envelope;
@@ -37,7 +37,7 @@ async fn subscribers_are_told_each_outcome() {
         .faults(faults)
         .start()
         .await;
-    let (connection, mut events) = subscribe(&fleet.url(Role::Operator)).await;
+    let (connection, mut events) = subscribe(&fleet.url(Role::Reader)).await;
     let worker = fleet.worker().await;
 
     let mut ids = fleet
@@ -99,8 +99,9 @@ async fn subscribe(url: &str) -> (Connection, Consumer) {
         ..Default::default()
     };
     let none = FieldTable::default;
-    let declaring = channel.queue_declare("".into(), exclusive, none());
-    let queue = declaring.await.unwrap().name().clone();
+    let queue: ShortString = "tidings.own.subscriber".into();
+    let declaring = channel.queue_declare(queue.clone(), exclusive, none());
+    declaring.await.unwrap();
     let options = QueueBindOptions::default();
     let binding = channel.queue_bind(
         queue.clone(),

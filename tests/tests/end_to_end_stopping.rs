@@ -183,6 +183,8 @@ async fn a_stop_without_a_broker_or_work_is_a_stop(on: On) {
     assert!(idle.exit().await.success());
     let complaints = ["WARN", "ERROR"];
     let log = idle.log();
+    // Before that, lapin complains of what the broker did not let it compare.
+    let (_, log) = log.split_once("the worker runs").unwrap();
     assert!(!complaints.iter().any(|level| log.contains(level)), "{log}");
     let send = fleet.command("tidings", &["send"]).env("RUST_LOG", "info");
     let sent = send.run(message("whatspie.shop", "m").to_string()).await;
@@ -194,7 +196,9 @@ async fn a_stop_without_a_broker_or_work_is_a_stop(on: On) {
         "broker = \"amqp://guest:guest@127.0.0.1:1/%2f\"\nadmin = \"127.0.0.1:0\"",
     )
     .unwrap();
-    let waiting = fleet.worker_of(&fleet.folder().join("away.toml")).await;
+    let waiting = fleet
+        .worker_of(&fleet.folder().join("away.toml"), &[])
+        .await;
     waiting.line("waiting for the broker").await;
     assert_eq!(waiting.page("/livez").await.0, 200);
     let (status, why) = waiting.page("/readyz").await;

@@ -134,10 +134,9 @@ async fn serve(
         tracer,
     } = setup;
     let broker = tokio::select! {
-        broker = reach(&id, &config) => broker?,
+        broker = reach(&id, &config, verify) => broker?,
         _ = told.stop.wait_for(|stop| *stop) => return Ok(()),
     };
-    check_topology(&*broker, &config, verify).await?;
     let shared = Shared {
         me: id.clone(),
         broker: broker.clone(),
@@ -191,7 +190,7 @@ async fn serve(
     });
     tracing::info!(worker = %id, broker = %broker.place(), lanes = config.accounts.len(), "the worker runs");
     let broken = tokio::select! {
-        () = until_told(&lanes, &*broker, told) => None,
+        () = until_told(&lanes, &*broker, verify, told) => None,
         why = end_of_any(&mut background) => Some(why),
     };
     tracing::info!(worker = %id, "the worker drains");
@@ -215,13 +214,13 @@ async fn end_of_any(background: &mut JoinSet<()>) -> String {
     }
 }
 
-async fn until_told(lanes: &Lanes, broker: &dyn Broker, told: &mut Stop) {
+async fn until_told(lanes: &Lanes, broker: &dyn Broker, verify: bool, told: &mut Stop) {
     loop {
         let config = tokio::select! {
             _ = told.stop.wait_for(|stop| *stop) => return,
             Some(config) = told.reload.recv() => config,
         };
-        match reload(lanes, broker, &config).await {
+        match reload(lanes, broker, &config, verify).await {
             Ok(()) => tracing::info!(
                 lanes = config.accounts.len(),
                 "the configuration was reloaded"
@@ -233,25 +232,29 @@ async fn until_told(lanes: &Lanes, broker: &dyn Broker, told: &mut Stop) {
     }
 }
 
-async fn reload(lanes: &Lanes, broker: &dyn Broker, config: &Config) -> Result<(), WorkerError> {
-    check_topology(broker, config, true).await?;
+async fn reload(
+    lanes: &Lanes,
+    broker: &dyn Broker,
+    config: &Config,
+    verify: bool,
+) -> Result<(), WorkerError> {
+    check_topology(broker, config, verify).await?;
     lanes
         .become_those_of(config)
         .await
         .map_err(WorkerError::Accounts)
 }
 
-/// Connects; a broker that is away is waited for, for ever.
-async fn reach(id: &WorkerId, config: &Config) -> Result<Arc<dyn Broker>, BrokerError> {
+/// Connects to a broker that has what the configuration needs. While it is away it is waited for, for ever.
+async fn reach(
+    id: &WorkerId,
+    config: &Config,
+    verify: bool,
+) -> Result<Arc<dyn Broker>, WorkerError> {
     let mut wait = Duration::from_millis(250);
     loop {
-        let options = Options {
-            prefix: config.prefix.clone(),
-            heartbeat: config.heartbeat,
-            ..Options::new(id.clone())
-        };
-        match tidings_broker::connect(&config.broker, options).await {
-            Err(error @ BrokerError::Away { .. }) => {
+        match try_to_reach(id, config, verify).await {
+            Err(WorkerError::Broker(error @ BrokerError::Away { .. })) => {
                 tracing::warn!(%error, "waiting for the broker")
             }
             reached => return reached,
@@ -259,6 +262,21 @@ async fn reach(id: &WorkerId, config: &Config) -> Result<Arc<dyn Broker>, Broker
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(Duration::from_secs(5));
     }
+}
+
+async fn try_to_reach(
+    id: &WorkerId,
+    config: &Config,
+    verify: bool,
+) -> Result<Arc<dyn Broker>, WorkerError> {
+    let options = Options {
+        prefix: config.prefix.clone(),
+        heartbeat: config.heartbeat,
+        ..Options::new(id.clone())
+    };
+    let broker = tidings_broker::connect(&config.broker, options).await?;
+    check_topology(&*broker, config, verify).await?;
+    Ok(broker)
 }
 
 /// On the embedded broker, which has no rights to keep apart, a worker declares what it needs; elsewhere it checks.

@@ -303,7 +303,7 @@ async fn a_worker_whose_broker_says_nothing_is_not_ready() {
     )
     .unwrap();
     let fleet = Fleet::on(On::Embedded).start().await;
-    let worker = fleet.worker_of(&file).await;
+    let worker = fleet.worker_of(&file, &[]).await;
     let (_held, _) = tokio::time::timeout(Duration::from_secs(60), silent.accept())
         .await
         .unwrap()

@@ -150,6 +150,8 @@ struct Attached {
     prefetch: u16,
     received: u64,
     acknowledged: u64,
+    /// The tag of the newest delivery.
+    newest: u64,
     /// The newest entry that has come.
     reached: Option<Position>,
 }
@@ -186,39 +188,54 @@ impl Attached {
             prefetch: source.prefetch,
             received: 0,
             acknowledged: 0,
+            newest: 0,
             reached: None,
         })
     }
 
-    /// The next entry. It is acknowledged, which only asks for more: a stream forgets nothing by it.
+    /// The next entry. Who stops waiting for it loses none.
     async fn next(&mut self) -> lapin::Result<(Position, Delivery)> {
         loop {
-            let Some(delivery) = self.consumer.next().await else {
-                return Err(lapin::ErrorKind::InvalidChannelState(
-                    lapin::ChannelState::Closed,
-                    "the broker ended the subscription",
-                )
-                .into());
-            };
-            let delivery = delivery?;
-            let offset = codec::header(&delivery.properties, "x-stream-offset");
-            let position = offset
-                .and_then(codec::integer)
-                .and_then(|offset| u64::try_from(offset).ok())
-                .map(Position);
-            self.reached = self.reached.max(position);
-            self.received += 1;
-            if self.received - self.acknowledged >= u64::from(self.prefetch.div_ceil(4)) {
-                let options = BasicAckOptions { multiple: true };
-                self.channel
-                    .basic_ack(delivery.delivery_tag, options)
-                    .await?;
-                self.acknowledged = self.received;
-            }
-            if let Some(position) = position {
+            self.ask_for_more().await?;
+            let next = self.consumer.next().await;
+            if let (Some(position), delivery) = self.received(next)? {
                 return Ok((position, delivery));
             }
         }
+    }
+
+    /// Acknowledges what was received, now and then: a stream forgets nothing by it, and sends more.
+    async fn ask_for_more(&mut self) -> lapin::Result<()> {
+        if self.received - self.acknowledged < u64::from(self.prefetch.div_ceil(4)) {
+            return Ok(());
+        }
+        // It is on its way with the first poll, and must not be sent twice.
+        self.acknowledged = self.received;
+        let options = BasicAckOptions { multiple: true };
+        self.channel.basic_ack(self.newest, options).await
+    }
+
+    fn received(
+        &mut self,
+        next: Option<lapin::Result<Delivery>>,
+    ) -> lapin::Result<(Option<Position>, Delivery)> {
+        let Some(delivery) = next else {
+            return Err(lapin::ErrorKind::InvalidChannelState(
+                lapin::ChannelState::Closed,
+                "the broker ended the subscription",
+            )
+            .into());
+        };
+        let delivery = delivery?;
+        let offset = codec::header(&delivery.properties, "x-stream-offset");
+        let position = offset
+            .and_then(codec::integer)
+            .and_then(|offset| u64::try_from(offset).ok())
+            .map(Position);
+        self.reached = self.reached.max(position);
+        self.received += 1;
+        self.newest = delivery.delivery_tag;
+        Ok((position, delivery))
     }
 
     /// Reads on until the broker has nothing left that it may send; where more is always written, for as long as [`LOOK`].
@@ -232,8 +249,9 @@ impl Attached {
             let acknowledged = self.acknowledged;
             let per_consumer = BasicQosOptions { global: false };
             self.channel.basic_qos(self.prefetch, per_consumer).await?;
-            while let Some(next) = self.next().now_or_never() {
-                next?;
+            // Only what has come: asking for more would wait.
+            while let Some(next) = self.consumer.next().now_or_never() {
+                self.received(next)?;
             }
             // It might have sent more before it answered, and had none.
             let all = self.received - acknowledged < u64::from(self.prefetch);
