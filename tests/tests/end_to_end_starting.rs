@@ -38,7 +38,7 @@ async fn a_missing_lane_is_named_unless_nobody_looks() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let words = String::from_utf8_lossy(&output.stderr);
     for word in [
-        "tidings.lane.raven.new",
+        "tidings.lane.raven-new",
         "missing",
         "tidings topology apply",
     ] {
