@@ -5,13 +5,14 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use lapin::{Channel, Connection, ConnectionState, ErrorKind};
+use futures::FutureExt as _;
+use lapin::{Channel, Connection, ConnectionState, Consumer, ErrorKind};
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 /// How long closing a channel may take: a busy broker takes its time, and a blocked connection never answers.
 const CLOSING: Duration = Duration::from_secs(5);
-/// How long the orderly end of a connection may take, its channels included, before it is broken off.
+/// How long a connection waits for its channels to be closed, and then for its own end.
 const ENDING: Duration = Duration::from_secs(2);
 
 /// A connection that knows which of its channels are open. Cloning it is cheap.
@@ -60,7 +61,7 @@ pub(super) struct OpenChannel {
 }
 
 impl OpenChannel {
-    /// Closes it, and returns when the broker has done the same.
+    /// Closes it, and returns when the broker has done the same, or takes too long for it.
     pub(super) async fn close(&self) {
         close(&self.channel).await;
     }
@@ -75,17 +76,28 @@ impl Deref for OpenChannel {
 }
 
 impl Drop for OpenChannel {
+    /// The close is on its way when this returns: a consumer that is dropped after it cancels nothing any more. On a channel
+    /// that is closed that would be an error of the whole connection.
     fn drop(&mut self) {
         if let Ok(runtime) = Handle::try_current()
             && self.channel.status().connected()
         {
             let (channel, open) = (self.channel.clone(), self.open.clone());
-            runtime.spawn(async move {
+            let mut closing = Box::pin(async move {
                 close(&channel).await;
                 drop(open);
             });
+            if (&mut closing).now_or_never().is_none() {
+                runtime.spawn(closing);
+            }
         }
     }
+}
+
+/// A channel and its consumer, which are dropped in this order.
+pub(super) struct Consuming {
+    pub(super) channel: OpenChannel,
+    pub(super) consumer: Consumer,
 }
 
 async fn close(channel: &Channel) {

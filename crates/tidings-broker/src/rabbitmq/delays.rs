@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    channel::Consuming,
     names::{LEVELS, key_to},
     publisher::Job,
     session::Session,
@@ -60,12 +61,13 @@ async fn probe(session: &Session, levels: &BTreeSet<u32>) -> Result<BTreeSet<u32
     };
     let queue = session.names.own();
     let channel = session.channel().await?;
-    let (word, mut probes) = listen(session, &channel, &queue).await.map_err(|error| {
+    let (word, consumer) = listen(session, &channel, &queue).await.map_err(|error| {
         session.place.error(
             "to try the delays (an operator's account may: see deploy/rabbitmq)",
             &error,
         )
     })?;
+    let mut probes = Consuming { channel, consumer };
     for confirmed in join_all(levels.iter().map(|level| send(session, *level, &word))).await {
         confirmed?;
     }
@@ -75,7 +77,7 @@ async fn probe(session: &Session, levels: &BTreeSet<u32>) -> Result<BTreeSet<u32
         let next = tokio::select! {
             biased;
             () = session.lost.cancelled() => return Err(session.away()),
-            next = timeout_at(deadline, probes.next()) => next,
+            next = timeout_at(deadline, probes.consumer.next()) => next,
         };
         let Ok(Some(Ok(probe))) = next else { break };
         arrived.extend(
@@ -85,7 +87,9 @@ async fn probe(session: &Session, levels: &BTreeSet<u32>) -> Result<BTreeSet<u32
         );
     }
     if arrived == *levels {
-        let deleting = channel.queue_delete(queue, QueueDeleteOptions::default());
+        let deleting = probes
+            .channel
+            .queue_delete(queue, QueueDeleteOptions::default());
         let _ = tokio::time::timeout(LATE, deleting).await;
     }
     Ok(arrived)

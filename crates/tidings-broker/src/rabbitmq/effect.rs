@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     codec,
-    names::{delay_key, wait},
+    names::{delay_key, farthest, wait},
     publisher::{Failure, Job},
     session::Session,
 };
@@ -118,7 +118,10 @@ impl Settling {
 
     fn put_back_to(self, account: &Account, id: Option<MessageId>, headers: Headers) {
         let session = self.held.session.clone();
-        let way = match Way::of(&session, account, headers.due, Timestamp::now()) {
+        let now = Timestamp::now();
+        // Whoever publishes can ask for any time. One beyond the delays' reach comes before it is due, and is put back again.
+        let due = headers.due.map(|due| due.min(farthest(now)));
+        let way = match Way::of(&session, account, due, now) {
             Ok(way) => way,
             Err(why) => return self.failed(&format!("a message cannot be put back: {why}")),
         };

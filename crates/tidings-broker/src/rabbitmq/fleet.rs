@@ -12,7 +12,7 @@ use tidings_model::{Announcement, object};
 use tokio::sync::mpsc;
 
 use super::{
-    channel::OpenChannel,
+    channel::Consuming,
     link::Link,
     session::{BestEffort, Session},
 };
@@ -43,8 +43,8 @@ pub(super) async fn observe(
     tokio::spawn(async move {
         let mut listening = Some((session, listening));
         while !heard.is_closed() {
-            if let Some((session, (_channel, mut consumer))) = listening.take() {
-                pass_on(&session, &mut consumer, &heard).await;
+            if let Some((session, mut listening)) = listening.take() {
+                pass_on(&session, &mut listening.consumer, &heard).await;
             }
             let session = tokio::select! {
                 biased;
@@ -66,7 +66,7 @@ pub(super) async fn observe(
     }))
 }
 
-async fn listen(session: &Arc<Session>) -> Result<(OpenChannel, Consumer), BrokerError> {
+async fn listen(session: &Arc<Session>) -> Result<Consuming, BrokerError> {
     let channel = session.channel().await?;
     let listening = async {
         let name = session.names.own();
@@ -109,7 +109,7 @@ async fn listen(session: &Arc<Session>) -> Result<(OpenChannel, Consumer), Broke
             consumer.map_err(|error| session.place.error("to listen to the fleet", &error))?
         }
     };
-    Ok((channel, consumer))
+    Ok(Consuming { channel, consumer })
 }
 
 async fn pass_on(session: &Session, consumer: &mut Consumer, heard: &mpsc::Sender<Announcement>) {

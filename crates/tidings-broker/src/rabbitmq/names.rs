@@ -99,6 +99,12 @@ pub(super) fn wait(due: Option<Timestamp>, now: Timestamp) -> Result<Option<u32>
     }
 }
 
+/// The latest that something can be due: the levels reach no further.
+pub(super) fn farthest(now: Timestamp) -> Timestamp {
+    let longest = std::time::Duration::from_secs(Delay::MAX.as_secs());
+    now.checked_add(longest).unwrap_or(Timestamp::MAX)
+}
+
 /// The way through the levels to an account's lane.
 pub(super) fn delay_key(seconds: u32, account: &Account) -> ShortString {
     key_to(seconds, &account.word())

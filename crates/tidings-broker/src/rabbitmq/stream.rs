@@ -129,18 +129,19 @@ fn offset(from: ReadFrom) -> AMQPValue {
 /// something else on the same channel.
 async fn end(session: &Session, source: &Source) -> Result<Option<Position>, BrokerError> {
     // The broker counts a stream's messages only every few seconds: where it counts none, there may be young ones.
-    let first = match session.ready(&source.queue).await? {
-        0 => YOUNG,
-        _ => PATIENCE,
-    };
+    let counted = session.ready(&source.queue).await?;
+    let first = if counted == 0 { YOUNG } else { PATIENCE };
     let mut newest = Attached::new(session, source, AMQPValue::LongString("last".into())).await?;
     let failed = |error| session.place.error("to read", &error);
     if let Ok(next) = timeout(first, newest.next()).await {
         next.map_err(failed)?;
-        newest.catch_up().await.map_err(failed)?;
     }
-    let end = newest.reached;
-    Ok(end)
+    newest.catch_up().await.map_err(failed)?;
+    if newest.reached.is_none() && counted > 0 {
+        let why = format!("it sends nothing of {}", source.queue);
+        return Err(session.place.away(why));
+    }
+    Ok(newest.reached)
 }
 
 /// A consumer at a stream.
@@ -238,6 +239,12 @@ impl Attached {
         Ok((position, delivery))
     }
 
+    /// Asks the broker something: what it had sent before its answer is there when that is.
+    async fn answered(&self) -> lapin::Result<()> {
+        let per_consumer = BasicQosOptions { global: false };
+        self.channel.basic_qos(self.prefetch, per_consumer).await
+    }
+
     /// Reads on until the broker has nothing left that it may send; where more is always written, for as long as [`LOOK`].
     async fn catch_up(&mut self) -> lapin::Result<()> {
         let deadline = Instant::now() + LOOK;
@@ -246,15 +253,13 @@ impl Attached {
             while let Ok(next) = timeout_at(quiet, self.next()).await {
                 next?;
             }
-            let acknowledged = self.acknowledged;
-            let per_consumer = BasicQosOptions { global: false };
-            self.channel.basic_qos(self.prefetch, per_consumer).await?;
+            self.answered().await?;
             // Only what has come: asking for more would wait.
             while let Some(next) = self.consumer.next().now_or_never() {
                 self.received(next)?;
             }
             // It might have sent more before it answered, and had none.
-            let all = self.received - acknowledged < u64::from(self.prefetch);
+            let all = self.received - self.acknowledged < u64::from(self.prefetch);
             if all || Instant::now() >= deadline {
                 return Ok(());
             }
@@ -306,7 +311,13 @@ impl<T: Send + 'static> Reader<T> {
                 (Last::At(_), ReadFrom::Since(_)) => {
                     match tokio::time::timeout(SINCE, open.next()).await {
                         Ok(next) => next,
-                        Err(_) => return Ok(()),
+                        Err(_) => {
+                            open.answered().await?;
+                            match open.next().now_or_never() {
+                                Some(next) => next,
+                                None => return Ok(()),
+                            }
+                        }
                     }
                 }
                 _ => open.next().await,

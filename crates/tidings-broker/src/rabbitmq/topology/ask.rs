@@ -99,10 +99,14 @@ pub(in super::super) async fn verify(
         match asking.declare(&thing, Manner::Passive).await? {
             Ok(()) if may_configure => {}
             Ok(()) => continue,
-            Err(No(code::NOT_FOUND, _)) => {
+            Err(No(code::NOT_FOUND, words))
+                if words.contains("no queue") || words.contains("no exchange") =>
+            {
                 differences.push(thing.differs("it is missing"));
                 continue;
             }
+            // It is declared, and not up yet: a node that starts says so of each queue in turn.
+            Err(No(code::NOT_FOUND, words)) => return Err(session.place.away(words)),
             Err(No(code::ACCESS_REFUSED, _)) => {
                 unseen += 1;
                 continue;
