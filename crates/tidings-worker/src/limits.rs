@@ -122,6 +122,8 @@ pub(crate) struct DestinationLimits {
     next: HashMap<u64, Instant>,
     /// When the next message that is sent away to wait may come back, by destination.
     waiting: HashMap<u64, Instant>,
+    /// With how many destinations the next look for those to forget is worth its time.
+    look_at: usize,
 }
 
 /// When each of the messages that wait for their destinations can go: those of one destination behind each other.
@@ -141,6 +143,7 @@ impl DestinationLimits {
             first: start + interval.unwrap_or_default(),
             next,
             waiting,
+            look_at: Self::KEPT,
         }
     }
 
@@ -160,9 +163,10 @@ impl DestinationLimits {
         };
         let key = self.hasher.hash_one(destination);
         self.next.insert(key, now + interval);
-        if self.next.len() > Self::KEPT && now >= self.first {
+        if self.next.len() > self.look_at {
             self.next.retain(|_, at| *at > now);
             self.waiting.retain(|_, at| *at > now);
+            self.look_at = Self::KEPT.max(2 * self.next.len());
         }
     }
 

@@ -45,6 +45,9 @@ const LISTEN: Duration = Duration::from_millis(500);
 /// Within this time everybody is back whom a restart of the broker has cut off.
 const COMING_BACK: Duration = Duration::from_secs(2);
 
+/// The same where the machines are busy: whoever was known before is waited for so long after one is back oneself.
+const BACK_AT_THE_LATEST: Duration = Duration::from_secs(5);
+
 /// For how long a worker that failed at a lane leaves it to others.
 const STEP_BACK: Duration = Duration::from_secs(10);
 
@@ -207,15 +210,17 @@ impl Ownership {
     /// Whether a worker that left a lane without a note may still write one: it is live, or what kept us from hearing
     /// anybody may still keep it from the broker.
     ///
-    /// Others are heard a moment before our first echo: only a silence that began clearly earlier was shared. Of one that
-    /// was never heard a newcomer cannot tell whether it is gone, or about to come back after the broker's restart.
+    /// Others are heard a moment before our first echo: only a silence that began clearly earlier was shared, and who shared
+    /// it is back soon after us. Of one that was never heard a newcomer cannot tell whether it is gone, or about to come back
+    /// after the broker's restart.
     pub(crate) fn may_write_a_note(&self, worker: &WorkerId, now: Instant) -> bool {
         let heard_for = self.echo.heard_for(now);
         let Some(other) = self.others.get(worker) else {
             return heard_for <= COMING_BACK;
         };
         let silent_for = now.saturating_duration_since(other.at);
-        self.is_live(other, now) || silent_for >= heard_for + LISTEN
+        let shared = silent_for >= heard_for + LISTEN && heard_for <= BACK_AT_THE_LATEST;
+        self.is_live(other, now) || shared
     }
 
     /// Whether this worker's own announcements come back. While they do not, it neither takes lanes nor leaves them

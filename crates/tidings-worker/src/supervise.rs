@@ -242,6 +242,10 @@ async fn stop_all(lanes: Vec<(Account, Running)>) -> Vec<Account> {
             Ok(Err(error)) => tracing::error!(%account, %error, "a lane ended badly"),
             Err(_) => {
                 tracing::error!(%account, "the lane's loop hangs, and is left as it is: please report this");
+                // Its place is not: nobody else could serve the lane.
+                if let Some(place) = lane.status.take_place() {
+                    place.close().await;
+                }
                 hanging.push(account);
             }
         }

@@ -196,6 +196,10 @@ async fn serve(
     tracing::info!(worker = %id, "the worker drains");
     shared.fleet.drain();
     let hanging = lanes.stop().await;
+    if broken.is_some() {
+        // Nobody told it to stop.
+        unroutable.abort();
+    }
     let _ = unroutable.await;
     background.shutdown().await;
     broker.close().await;

@@ -31,10 +31,11 @@ impl Serving {
         let deadline = Instant::now() + drain;
         self.leave_what_waits();
         self.finish_calls(deadline, context, gate).await;
-        self.finish_settling(deadline.max(Instant::now() + Duration::from_secs(2)))
-            .await;
+        let settled = self.finish_settling(deadline.max(Instant::now() + Duration::from_secs(2)));
+        turning(context, settled).await;
         if let Some(note) = self.note(gate) {
-            match timeout(NOTE, context.broker.append(vec![note])).await {
+            let writing = timeout(NOTE, context.broker.append(vec![note]));
+            match turning(context, writing).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(account = %context.account, %error, "the lane's note could not be written")
@@ -92,7 +93,8 @@ impl Serving {
     }
 
     async fn finish_calls(&mut self, deadline: Instant, context: &LaneContext, gate: &mut Gate) {
-        while let Ok(Some(ended)) = timeout_at(deadline, self.calls.next()).await {
+        while let Ok(Some(ended)) = turning(context, timeout_at(deadline, self.calls.next())).await
+        {
             context.status.turn();
             match ended {
                 CallEnded::Sent(_) => self.on_call(ended, context, gate),
@@ -168,8 +170,19 @@ impl Serving {
     }
 }
 
+/// What is waited for on purpose is no loop that hangs.
+async fn turning<T>(context: &LaneContext, waiting: impl Future<Output = T>) -> T {
+    let mut waiting = std::pin::pin!(waiting);
+    loop {
+        match timeout(Duration::from_secs(1), &mut waiting).await {
+            Ok(done) => return done,
+            Err(_) => context.status.turn(),
+        }
+    }
+}
+
 async fn write_until_confirmed(context: &LaneContext, note: Record) {
-    while let Err(error) = context.broker.append(vec![note.clone()]).await {
+    while let Err(error) = turning(context, context.broker.append(vec![note.clone()])).await {
         tracing::debug!(account = %context.account, %error, "the lost lane's note waits for the broker");
         context.status.turn();
         tokio::time::sleep(Duration::from_millis(250)).await;

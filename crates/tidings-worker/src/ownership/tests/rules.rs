@@ -6,7 +6,8 @@ use tidings_model::{Account, Announcement, WorkerId};
 use tokio::time::Instant;
 
 use super::super::{
-    ANNOUNCE, COMING_BACK, DEAF, LISTEN, Ownership, SILENT, STEP_BACK, weight::weight,
+    ANNOUNCE, BACK_AT_THE_LATEST, COMING_BACK, DEAF, LISTEN, Ownership, SILENT, STEP_BACK,
+    weight::weight,
 };
 
 const TICK: Duration = Duration::from_millis(1);
@@ -255,8 +256,10 @@ fn a_note_is_expected_from_one_that_may_only_be_slower_to_come_back() {
     assert!(!expected(&world), "it fell silent while we heard");
     world.hear(subscribed(&other));
     world.now += Duration::from_secs(120);
-    world.pass(2 * SILENT);
+    world.pass(SILENT + TICK);
     assert!(expected(&world), "we were deaf as well");
+    world.pass(BACK_AT_THE_LATEST);
+    assert!(!expected(&world), "it would be back by now");
     world.hear(Announcement {
         sequence: 9,
         ..other.clone()
