@@ -38,11 +38,13 @@ pub(crate) async fn read_next(
     entries: &mut (impl Stream<Item = Result<DeadEntry, BrokerError>> + Unpin),
     broker: &dyn Broker,
 ) -> Result<DeadEntry, BrokerError> {
-    let next = timeout(PATIENCE, entries.next()).await;
-    next.ok().flatten().unwrap_or_else(|| {
-        Err(BrokerError::Away {
-            broker: broker.place(),
-            why: format!("nothing was read for {} s", PATIENCE.as_secs()),
-        })
+    let why = match timeout(PATIENCE, entries.next()).await {
+        Ok(Some(next)) => return next,
+        Ok(None) => "the connection was closed here".into(),
+        Err(_) => format!("nothing was read for {} s", PATIENCE.as_secs()),
+    };
+    Err(BrokerError::Away {
+        broker: broker.place(),
+        why,
     })
 }

@@ -101,7 +101,7 @@ impl fmt::Display for Request {
 }
 
 impl Plan {
-    /// Reads the stream, as far as it was written, and plans.
+    /// Reads the stream, as far as it was written, and plans. What was planned once, and is confirmed now, does not grow.
     pub(crate) async fn make(
         broker: &dyn Broker,
         verb: Verb,
@@ -109,7 +109,9 @@ impl Plan {
         now: Timestamp,
     ) -> Result<Self, BrokerError> {
         let register = Register::read(broker, begin(&request.filter)).await?;
-        request.upto = register.position().map(|position| position.0);
+        request.upto = request
+            .upto
+            .or(register.position().map(|position| position.0));
         Self::again(broker, verb, request, now, register, None).await
     }
 
@@ -254,14 +256,17 @@ fn may_be_replayed(
     else {
         return Some(Skip::Undecodable);
     };
-    let next = LetterKey::Message {
-        id: id.clone(),
-        generation: generation + 1,
-    };
-    if register
-        .standing(&next)
-        .is_some_and(|next| next.position.is_some())
-    {
+    let next = generation
+        .checked_add(1)
+        .map(|generation| LetterKey::Message {
+            id: id.clone(),
+            generation,
+        });
+    // Whoever publishes can claim any generation; none comes after the last.
+    if next.is_none_or(|next| {
+        let standing = register.standing(&next);
+        standing.is_some_and(|next| next.position.is_some())
+    }) {
         Some(Skip::Superseded)
     } else if message.expires().is_some_and(|expires| expires <= now) {
         Some(Skip::Expired)

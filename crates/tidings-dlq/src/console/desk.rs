@@ -18,13 +18,12 @@ use super::{
     fleet::{Lane, lanes},
     guard::Guard,
 };
-use crate::{Filter, Index, Indexed, Letter, Operator, Plan, Register, Request, Retention};
+use crate::{
+    Filter, Index, Indexed, Letter, Operator, Plan, Register, Request, Retention, follow::read_next,
+};
 
 /// How soon reading is tried again after an error.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// How long a letter that is kept may take to be read.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the pages are made from: the dead stream as far as it was read, what the workers said lately, and the
 /// operations that were begun here.
@@ -132,10 +131,7 @@ impl Desk {
         };
         // It is there, so that this ends; and the end of the stream need not be looked for.
         let mut entries = self.broker.dead(from, ReadUntil::Forever).await?;
-        let read = tokio::time::timeout(PATIENCE, entries.next()).await;
-        let Some(entry) = read.unwrap_or_default().transpose()? else {
-            return Ok(None);
-        };
+        let entry = read_next(&mut entries, &*self.broker).await?;
         let found = entry.position == position;
         let letter = self.look(|seen| Letter::open(entry, &seen.register)).await;
         Ok(letter.filter(|_| found))

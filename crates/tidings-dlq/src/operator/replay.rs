@@ -42,7 +42,7 @@ pub struct Replay {
     forgotten: bool,
     /// The letters whose messages were sent, in the order of sending.
     sent: Vec<LetterKey>,
-    /// How many of them were sent before it was cut off.
+    /// How many letters were through, in whatever way, before it was cut off.
     earlier: u64,
     outcomes: Option<Outcomes>,
     canary: Canary,
@@ -107,7 +107,7 @@ impl Replay {
         self.tell(watch, Stage::Claiming);
         self.claim().await?;
         let letters = self.sort_out().await?;
-        self.earlier = self.sent.len() as u64;
+        self.earlier = self.through();
         self.follow_outcomes(&letters).await?;
         self.send_all(&letters, watch).await?;
         if let Some(outcomes) = &mut self.outcomes {
@@ -220,7 +220,7 @@ impl Replay {
             return Canary::Passed;
         };
         if self.canary != Canary::Passed {
-            let mine = self.planned - (self.tally.skipped - self.parameters.left_alone);
+            let mine = self.planned - self.lost();
             let wanted = canary.min(usize::try_from(mine).unwrap_or(usize::MAX));
             let outcomes = self.sent.iter().map(|key| outcomes.outcome(&again(key)));
             self.canary = Canary::judge(outcomes, wanted, self.tally.failed);
@@ -317,8 +317,18 @@ impl Replay {
             progress.stage = stage;
             (progress.planned, progress.earlier) = (self.planned, self.earlier);
             (progress.done, progress.failed) = (total.done, total.failed);
-            progress.skipped = self.tally.skipped - self.parameters.left_alone;
+            progress.skipped = self.lost();
         });
+    }
+
+    fn through(&self) -> u64 {
+        let total = self.total();
+        total.done + total.failed + self.lost()
+    }
+
+    /// How many letters of the plan went to somebody else.
+    fn lost(&self) -> u64 {
+        self.tally.skipped - self.parameters.left_alone
     }
 }
 

@@ -212,6 +212,32 @@ async fn what_is_resumed_twice_counts_what_it_did_the_first_time() {
     assert!(world.queued().await.is_empty());
 }
 
+/// Somebody looks at a plan for a while before he agrees to it.
+#[tokio::test]
+async fn a_plan_that_was_shown_does_not_grow() {
+    let world = World::with(["a", "b"].map(plain)).await;
+    let ann = world.operator("ann@host");
+    let shown = ann.plan(Verb::Replay, Request::default(), Timestamp::now());
+    let shown = shown.await.unwrap();
+    world.add([plain("c")]).await;
+    let confirmed = ann.plan(Verb::Replay, shown.request.clone(), Timestamp::now());
+    assert_eq!(confirmed.await.unwrap().letters, shown.letters);
+    let anew = ann.plan(Verb::Replay, Request::default(), Timestamp::now());
+    assert_eq!(anew.await.unwrap().planned(), 3);
+}
+
+#[tokio::test]
+async fn after_the_last_generation_there_is_none() {
+    let DeadRecord::Letter { mut head, body } = plain("a") else {
+        unreachable!()
+    };
+    head.generation = u32::MAX;
+    let world = World::with([DeadRecord::Letter { head, body }]).await;
+    let ann = world.operator("ann@host");
+    let plan = ann.plan(Verb::Replay, Request::default(), Timestamp::now());
+    assert_eq!(plan.await.unwrap().planned(), 0);
+}
+
 #[tokio::test]
 async fn an_interrupted_replay_can_be_resumed() {
     let world = World::with((0..300).map(|number| plain(&format!("m-{number}")))).await;

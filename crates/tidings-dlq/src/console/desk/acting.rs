@@ -63,32 +63,27 @@ impl Desk {
         &self,
         order: Order,
     ) -> Result<OperationId, OperatorError> {
-        let (tell, began) = oneshot::channel();
-        let desk = self.clone();
-        apart(move || desk.run(order, tell));
-        began.await.unwrap_or_else(|_| {
-            Err(OperatorError::Broker(BrokerError::Away {
-                broker: self.place(),
-                why: "the operation broke off".into(),
-            }))
-        })
+        self.start(Task::Begin(Box::new(order))).await
     }
 
     /// Goes on with a replay that was cut off. One that is under way here is left to itself.
-    pub(in crate::console) fn resume(&self, operation: OperationId, by: String) {
-        let running = Running::new(Verb::Replay);
-        {
-            let mut all = lock(&self.running);
-            if all.get(&operation).is_some_and(|one| one.over().is_none()) {
-                return;
-            }
-            all.insert(operation, Arc::clone(&running));
+    ///
+    /// # Errors
+    /// Where it cannot go on; nothing is changed then.
+    pub(in crate::console) async fn resume(
+        &self,
+        operation: OperationId,
+        by: String,
+    ) -> Result<OperationId, OperatorError> {
+        match self.is_under_way(operation) {
+            true => Ok(operation),
+            false => self.start(Task::GoOn(operation, by)).await,
         }
-        let operator = self.operator(by);
-        apart(async move || {
-            let over = go_on(&operator, operation, &running.watch).await;
-            running.end(operation, over);
-        });
+    }
+
+    fn is_under_way(&self, operation: OperationId) -> bool {
+        self.running(operation)
+            .is_some_and(|one| one.over().is_none())
     }
 
     pub(in crate::console) fn running(&self, operation: OperationId) -> Option<Arc<Running>> {
@@ -107,68 +102,101 @@ impl Desk {
         Operator::new(Arc::clone(&self.broker), by)
     }
 
-    async fn run(self, order: Order, tell: oneshot::Sender<Result<OperationId, OperatorError>>) {
-        let running = Running::new(order.verb);
-        let begun = match self.start(order, &running.watch).await {
-            Ok(begun) => begun,
+    /// Returns once it has begun.
+    async fn start(&self, task: Task) -> Result<OperationId, OperatorError> {
+        let (tell, began) = oneshot::channel();
+        let desk = self.clone();
+        apart(move || desk.run(task, tell));
+        began.await.unwrap_or_else(|_| {
+            Err(OperatorError::Broker(BrokerError::Away {
+                broker: self.place(),
+                why: "the operation broke off".into(),
+            }))
+        })
+    }
+
+    async fn run(self, task: Task, tell: oneshot::Sender<Result<OperationId, OperatorError>>) {
+        let running = Running::new(task.verb());
+        let (operation, begun) = match self.prepare(task, &running.watch).await {
+            Ok(prepared) => prepared,
             Err(error) => {
                 let _ = tell.send(Err(error));
                 return;
             }
         };
-        let operation = begun.operation();
-        lock(&self.running).insert(operation, Arc::clone(&running));
+        let twice = {
+            let mut all = lock(&self.running);
+            let known = all.get(&operation);
+            let twice = known.is_some_and(|one| one.over().is_none());
+            if !twice {
+                all.insert(operation, Arc::clone(&running));
+            }
+            twice
+        };
         let _ = tell.send(Ok(operation));
+        if twice {
+            return;
+        }
         let over = match begun {
             Begun::Replay(replay) => replay.run(&running.watch).await,
             Begun::Settling(settling) => settling.run(&running.watch).await,
+            Begun::Ended(tally) => Ok(tally),
         };
         running.end(operation, over);
     }
 
-    async fn start(&self, order: Order, watch: &Watch) -> Result<Begun, OperatorError> {
-        let Order {
-            by,
-            verb,
-            request,
-            pace,
-            why,
-        } = order;
-        let operator = self.operator(by);
-        let plan = operator.plan(verb, request, Timestamp::now()).await?;
+    async fn prepare(
+        &self,
+        task: Task,
+        watch: &Watch,
+    ) -> Result<(OperationId, Begun), OperatorError> {
+        let order = match task {
+            Task::Begin(order) => *order,
+            Task::GoOn(operation, by) => {
+                let begun = match self.operator(by).resume(operation, false).await? {
+                    Resumed::Replay(replay) => Begun::Replay(replay),
+                    Resumed::Ended(tally) => Begun::Ended(tally),
+                };
+                return Ok((operation, begun));
+            }
+        };
+        let operator = self.operator(order.by);
+        let plan = operator.plan(order.verb, order.request, Timestamp::now());
+        let plan = plan.await?;
         watch
             .progress
             .send_modify(|progress| progress.planned = plan.planned());
-        Ok(match verb {
-            Verb::Replay => Begun::Replay(Box::new(operator.replay(plan, pace).await?)),
-            _ => Begun::Settling(Box::new(operator.settle(plan, why).await?)),
+        Ok(match order.verb {
+            Verb::Replay => {
+                let replay = operator.replay(plan, order.pace).await?;
+                (replay.operation(), Begun::Replay(Box::new(replay)))
+            }
+            _ => {
+                let settling = operator.settle(plan, order.why).await?;
+                (settling.operation(), Begun::Settling(Box::new(settling)))
+            }
         })
+    }
+}
+
+enum Task {
+    Begin(Box<Order>),
+    GoOn(OperationId, String),
+}
+
+impl Task {
+    fn verb(&self) -> Verb {
+        match self {
+            Self::Begin(order) => order.verb,
+            Self::GoOn(..) => Verb::Replay,
+        }
     }
 }
 
 enum Begun {
     Replay(Box<Replay>),
     Settling(Box<Settling>),
-}
-
-impl Begun {
-    fn operation(&self) -> OperationId {
-        match self {
-            Self::Replay(replay) => replay.operation(),
-            Self::Settling(settling) => settling.operation(),
-        }
-    }
-}
-
-async fn go_on(
-    operator: &Operator,
-    operation: OperationId,
-    watch: &Watch,
-) -> Result<Tally, OperatorError> {
-    match operator.resume(operation, false).await? {
-        Resumed::Replay(replay) => replay.run(watch).await,
-        Resumed::Ended(tally) => Ok(tally),
-    }
+    Ended(Tally),
 }
 
 /// Runs it on a thread of its own: what an operation holds is for one thread at a time.

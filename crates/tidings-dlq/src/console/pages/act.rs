@@ -51,7 +51,7 @@ pub(in crate::console) async fn resume(
     Form(pairs): Form<Pairs>,
 ) -> Result<Redirect, Failure> {
     own(&desk, pairs)?;
-    desk.resume(operation, by);
+    desk.resume(operation, by).await?;
     Ok(Redirect::to(&format!("/operations/{operation}")))
 }
 

@@ -101,7 +101,7 @@ fn again(key: &LetterKey) -> Option<LetterKey> {
     match key {
         LetterKey::Message { id, generation } => Some(LetterKey::Message {
             id: id.clone(),
-            generation: generation + 1,
+            generation: generation.checked_add(1)?,
         }),
         LetterKey::Place { .. } => None,
     }
