@@ -43,7 +43,11 @@ impl FleetView {
             }
             let served = announcement.lanes.iter();
             for report in served.filter(|report| report.state != LaneState::Standby) {
-                lanes.insert(&report.account, Some(report));
+                let told = lanes.entry(&report.account).or_default();
+                // While a lane moves, its next owner is idle beside the one that still works.
+                if told.is_none_or(|other| other.state == LaneState::Idle) {
+                    *told = Some(report);
+                }
             }
         }
         lanes
@@ -86,14 +90,27 @@ mod tests {
         fleet.hear(announcement("a", 7, LaneState::Running), now);
         fleet.hear(announcement("b", 1, LaneState::Standby), now);
         fleet.hear(announcement("a", 6, LaneState::Paused), now);
-        let states = |now| -> Vec<_> {
+        let states = |fleet: &FleetView, now| -> Vec<_> {
             let lanes = fleet.lanes(now).into_values();
             lanes.map(|lane| lane.map(|lane| lane.state)).collect()
         };
-        assert_eq!(states(now), [Some(LaneState::Running), None]);
+        assert_eq!(states(&fleet, now), [Some(LaneState::Running), None]);
         let later = now + FleetView::SILENT * 2;
-        assert_eq!(states(later), []);
+        assert_eq!(states(&fleet, later), []);
         fleet.hear(announcement("c", 1, LaneState::Running), later);
         assert_eq!(fleet.0.len(), 1, "nobody else is remembered");
+    }
+
+    #[test]
+    fn a_lane_that_moves_is_told_by_who_still_works() {
+        for others in [["b", "c", "d"], ["y", "x", "z"], ["0", "1", "2"]] {
+            let (mut fleet, now) = (FleetView::default(), Instant::now());
+            for worker in others {
+                fleet.hear(announcement(worker, 1, LaneState::Idle), now);
+            }
+            fleet.hear(announcement("a", 1, LaneState::Draining), now);
+            let lanes = fleet.lanes(now).into_values().flatten();
+            assert!(lanes.map(|lane| lane.state).eq([LaneState::Draining]));
+        }
     }
 }

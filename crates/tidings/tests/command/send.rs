@@ -1,6 +1,6 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    process::Stdio,
+    process::{Child, ChildStdin, Stdio},
 };
 
 use tidings::MAX_BODY_BYTES;
@@ -97,15 +97,18 @@ async fn a_dry_run_checks_without_a_broker() {
     assert!(said.stderr.contains("line 2: "), "{}", said.stderr);
 }
 
+/// A command that sends what is written to it.
+fn sending(world: &World) -> (Child, ChildStdin) {
+    let mut command = world.command(&["send"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let input = child.stdin.take().unwrap();
+    (child, input)
+}
+
 #[tokio::test]
 async fn what_a_pipe_brings_is_sent_and_told_while_it_stays_open() {
     let world = World::new().await;
-    let mut child = world
-        .command(&["send"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
+    let (mut child, mut input) = sending(&world);
     let mut output = BufReader::new(child.stdout.take().unwrap());
     for id in ["a", "b"] {
         writeln!(input, "{}", line(id, "groupme.ops")).unwrap();
@@ -120,13 +123,8 @@ async fn what_a_pipe_brings_is_sent_and_told_while_it_stays_open() {
 #[tokio::test]
 async fn a_reader_that_leaves_does_not_stop_the_sending() {
     let world = World::new().await;
-    let mut child = world
-        .command(&["send"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let (mut child, mut input) = sending(&world);
     drop(child.stdout.take());
-    let mut input = child.stdin.take().unwrap();
     for n in 0..200 {
         writeln!(input, "{}", line(&format!("m-{n}"), "groupme.ops")).unwrap();
     }
@@ -138,12 +136,7 @@ async fn a_reader_that_leaves_does_not_stop_the_sending() {
 #[tokio::test]
 async fn an_interrupt_ends_the_reading_and_says_where() {
     let world = World::new().await;
-    let mut child = world
-        .command(&["send"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
+    let (mut child, mut input) = sending(&world);
     let mut output = BufReader::new(child.stdout.take().unwrap());
     writeln!(input, "{}", line("a", "groupme.ops")).unwrap();
     output.read_line(&mut String::new()).unwrap();

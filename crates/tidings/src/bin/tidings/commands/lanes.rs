@@ -38,6 +38,9 @@ const DRAW: Duration = Duration::from_secs(1);
 const NOBODY: &str =
     "no worker announced itself: is `tidings-worker` running on this broker, with this prefix?";
 
+/// On RabbitMQ nobody is heard either while the broker is away.
+const NOBODY_ANY_MORE: &str = "no worker is heard any more: either all have ended, or the broker is away (what comes back is shown)";
+
 /// Show the fleet's lanes: who serves each, and how it does; or ask something of one
 ///
 /// On a terminal the table is drawn anew each second until it is interrupted; elsewhere it is printed once.
@@ -85,18 +88,24 @@ async fn watch(broker: &dyn Broker) -> anyhow::Result<()> {
     let first = tokio::time::Instant::now() + DRAW * 3 / 2;
     let mut draw = interval_at(first, DRAW);
     let mut lines = Lines::to_stdout();
+    let mut anybody = false;
     loop {
         tokio::select! {
             _ = draw.tick() => {
                 let now = Instant::now();
                 let rows = LaneRow::all(&fleet, now);
-                let workers = fleet.workers(now).count();
+                let nobody = if anybody { NOBODY_ANY_MORE } else { NOBODY };
+                let workers = match fleet.workers(now).count() {
+                    0 => Err(nobody),
+                    some => Ok(some),
+                };
                 lines.raw(&screen(&rows, workers, Timestamp::now(), size()))?;
                 lines.flush()?;
             }
             heard = announcements.next() => {
                 let heard = heard.context("the fleet cannot be heard any more")?;
                 fleet.hear(heard, Instant::now());
+                anybody = true;
             }
         }
     }

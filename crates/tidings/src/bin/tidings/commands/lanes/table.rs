@@ -16,15 +16,22 @@ pub(super) struct Size {
     pub(super) lines: u16,
 }
 
-/// A drawing of the live table, over the one before it and no larger than the terminal.
-pub(super) fn screen(rows: &[LaneRow<'_>], workers: usize, at: Timestamp, size: Size) -> String {
+/// A drawing of the live table, over the one before it and no larger than the terminal. `workers`: how many there are, or what
+/// it means that there are none.
+pub(super) fn screen(
+    rows: &[LaneRow<'_>],
+    workers: Result<usize, &str>,
+    at: Timestamp,
+    size: Size,
+) -> String {
     let mut drawn = vec![format!(
-        "{} lanes, {workers} workers, {} (Ctrl-C ends)",
+        "{} lanes, {} workers, {} (Ctrl-C ends)",
         rows.len(),
+        workers.unwrap_or_default(),
         short(at)
     )];
-    if workers == 0 {
-        drawn.push(super::NOBODY.to_owned());
+    if let Err(nobody) = workers {
+        drawn.push(nobody.to_owned());
     } else {
         let mut table = table(rows);
         table
@@ -126,7 +133,7 @@ mod tests {
             report: Some(report),
         };
         let rows: Vec<_> = accounts.iter().map(row).collect();
-        screen(&rows, 1, Timestamp::UNIX_EPOCH, size)
+        screen(&rows, Ok(1), Timestamp::UNIX_EPOCH, size)
     }
 
     #[test]
@@ -178,13 +185,13 @@ mod tests {
     fn that_nobody_is_there_is_said() {
         let drawn = screen(
             &[],
-            0,
+            Err("nobody is there"),
             Timestamp::UNIX_EPOCH,
             Size {
                 columns: 80,
                 lines: 24,
             },
         );
-        assert!(drawn.contains("tidings-worker"), "{drawn}");
+        assert!(drawn.contains("nobody is there"), "{drawn}");
     }
 }
