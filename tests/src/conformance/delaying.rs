@@ -1,6 +1,6 @@
 //! Delays: never early, hardly late, and in nobody's memory.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tidings_broker::{Delivery, Effect, LaneName, Moves};
@@ -49,7 +49,10 @@ pub async fn ten_thousand_due_in_one_second_are_hardly_late<F: Fixture>(fixture:
     let worker = fixture.connect("worker").await;
     let mut owner = Owner::of_ops(&*worker, 1_000).await;
     let due = from_now(seconds(10));
+    let began = Instant::now();
     queue(&*worker, (0..10_000).map(|n| message(n).due(due))).await;
+    // Three seconds where the broker confirms so many in one; in proportion on a slower machine, which says nothing of Tidings.
+    let at_most = seconds(3).mul_f64(began.elapsed().as_secs_f64().max(1.0));
     assert!(
         Timestamp::now() < due,
         "this machine is too slow to publish them in time"
@@ -57,7 +60,7 @@ pub async fn ten_thousand_due_in_one_second_are_hardly_late<F: Fixture>(fixture:
     let mut seen = vec![false; 10_000];
     for _ in 0..10_000 {
         let delivery = owner.next().await;
-        assert_on_time(&delivery, Timestamp::now(), seconds(3));
+        assert_on_time(&delivery, Timestamp::now(), at_most);
         let n = number(&delivery);
         let twice = std::mem::replace(&mut seen[n], true);
         assert!(!twice, "message {n} came twice");
