@@ -75,6 +75,7 @@ macro_rules! conforms {
                 a_delay_goes_on_while_nobody_is_connected,
                 two_weeks_are_placed_and_visible,
                 what_is_due_already_is_not_delayed,
+                what_is_due_beyond_the_delays_is_put_back_all_the_same,
                 a_delayed_message_to_an_unknown_account_is_unroutable,
                 a_message_goes_through_the_delays_again_and_again,
                 the_delays_tell_what_waits_and_that_it_moves,

@@ -61,6 +61,16 @@ mod idle {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_lane_with_slow_calls_moves_once_they_end_embedded() {
+        a_lane_with_slow_calls_moves_once_they_end(On::Embedded).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_lane_with_slow_calls_moves_once_they_end_rabbitmq_3_10() {
+        a_lane_with_slow_calls_moves_once_they_end(On::RabbitMq(Flavour::Debian)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_worker_that_is_cut_off_from_the_broker_starts_nothing_rabbitmq_3_10() {
         let on = On::RabbitMq(Flavour::Debian);
         a_worker_that_is_cut_off_from_the_broker_starts_nothing(on).await;
@@ -133,6 +143,43 @@ async fn lanes_move_in_time(on: On) {
     for (lane, took) in killing.moved(&fleet, killed_at).await {
         assert!(took < killed(on), "{lane} moved in {took:?} from kill -9");
     }
+}
+
+/// Longer than a lane whose loop hangs would be let be, and its successor would wait for a note.
+async fn a_lane_with_slow_calls_moves_once_they_end(on: On) {
+    let fleet = LANES
+        .iter()
+        .fold(Fleet::on(on), |draft, lane| {
+            draft.account(lane, "timeout = \"45s\"")
+        })
+        .settings("drain = \"45s\"")
+        .faults(Faults::none().latency(Latency::fixed(Duration::from_secs(30))))
+        .start()
+        .await;
+    let first = fleet.worker().await;
+    let one_each = LANES.iter().flat_map(|lane| messages(lane, "m", 1));
+    let ids = fleet.send(&one_each.collect::<Vec<_>>()).await;
+    eventually("each lane has its call under way", async || {
+        let lanes = first.lanes().await;
+        match lanes.iter().map(|lane| lane.in_flight).sum() {
+            4 => Ok(()),
+            calls => Err(calls),
+        }
+    })
+    .await;
+    // Who comes takes its share. By chance that is nothing: then one more comes.
+    let mut others = Vec::new();
+    let letting_go = async || {
+        let lanes = first.lanes().await;
+        lanes.iter().any(|lane| lane.state == LaneState::Draining)
+    };
+    while !letting_go().await {
+        others.push(fleet.worker().await);
+        sleep(Duration::from_secs(2)).await;
+    }
+    fleet.ended(&ids).await;
+    assert_eq!(fleet.sandbox.summary().await.tally.calls, 4);
+    assert!(!first.log().contains("hangs"), "{}", first.log());
 }
 
 async fn some_lane_moves(fleet: &Fleet) {

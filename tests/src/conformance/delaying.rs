@@ -115,6 +115,28 @@ pub async fn what_is_due_already_is_not_delayed<F: Fixture>(fixture: &F) {
     assert_eq!(owner.finish(1).await, [1]);
 }
 
+/// Whoever publishes can ask for any time; the lane must live on.
+pub async fn what_is_due_beyond_the_delays_is_put_back_all_the_same<F: Fixture>(fixture: &F) {
+    let worker = fixture.connect("worker").await;
+    let mut owner = Owner::of_ops(&*worker, 10).await;
+    queue(&*worker, [message(0), message(1)]).await;
+    let delivery = owner.next().await;
+    let headers = Headers {
+        due: Some("9999-01-01T00:00:00Z".parse().expect("a time")),
+        ..delivery.headers.clone()
+    };
+    owner.put_back(delivery, headers);
+    owner.settled().await;
+    assert_eq!(owner.finish(1).await, [1]);
+    eventually("one message in the delays", async || {
+        match fixture.delayed().await {
+            1 => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+}
+
 /// One account without a lane must not stop the others' delays.
 pub async fn a_delayed_message_to_an_unknown_account_is_unroutable<F: Fixture>(fixture: &F) {
     let worker = fixture.connect("worker").await;
