@@ -11,13 +11,14 @@ use tidings_model::{LaneState, WorkerId};
 use tidings_sandbox::{Faults, Latency, On as Calls, Operation, Provider};
 use tidings_tests::{
     Flavour, Relay, Signal, eventually,
-    fleet::{Fleet, On, Reckoning, Role, Worker, messages},
+    fleet::{Draft, Fleet, On, Reckoning, Role, Worker, messages},
     on_each_broker, on_rabbitmq_4_3,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 on_each_broker! {
     lanes_move_in_time,
+    lanes_move_in_time_from_one_that_stops_in_no_time,
 }
 
 on_rabbitmq_4_3! {
@@ -105,17 +106,39 @@ fn silently_lost(on: On) -> SignedDuration {
 
 const LANES: [&str; 4] = ["groupme.one", "groupme.two", "raven.three", "pingup.four"];
 
-async fn lanes_move_in_time(on: On) {
-    let fleet = LANES
-        .iter()
-        .fold(Fleet::on(on), |draft, lane| {
-            draft.account(lane, "rate = \"20/s\"")
-        })
-        .faults(Faults::none().latency(Latency::fixed(Duration::from_millis(100))))
-        .start()
-        .await;
+async fn with_a_backlog(on: On, faults: Faults) -> Fleet {
+    let lane = |draft: Draft, lane: &&str| draft.account(lane, "rate = \"20/s\"");
+    let draft = LANES.iter().fold(Fleet::on(on), lane);
+    let fleet = draft.faults(faults).start().await;
     let backlog = LANES.iter().flat_map(|lane| messages(lane, "m", 1_000));
     fleet.send(&backlog.collect::<Vec<_>>()).await;
+    fleet
+}
+
+/// It is gone before it would be due to announce anything.
+async fn lanes_move_in_time_from_one_that_stops_in_no_time(on: On) {
+    let fleet = with_a_backlog(on, Faults::none()).await;
+    let mut workers = Vec::new();
+    for _ in 0..3 {
+        let worker = fleet.worker().await;
+        worker.ready().await;
+        workers.push(worker);
+    }
+    for _ in 0..2 {
+        // Each has its share by then.
+        sleep(Duration::from_secs(3)).await;
+        let stopping = Serving::one_of(&mut workers).await;
+        let stopped_at = Timestamp::now();
+        stopping.worker.signal(Signal::TERM);
+        for (lane, took) in stopping.moved(&fleet, stopped_at).await {
+            assert!(took < IN_ORDER, "{lane} moved in {took:?} from SIGTERM");
+        }
+    }
+}
+
+async fn lanes_move_in_time(on: On) {
+    let slow = Faults::none().latency(Latency::fixed(Duration::from_millis(100)));
+    let fleet = with_a_backlog(on, slow).await;
 
     // Who comes takes its share. By chance that is nothing: then one more comes.
     let mut workers = vec![fleet.worker().await];

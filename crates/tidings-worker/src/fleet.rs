@@ -15,7 +15,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::ownership::Ownership;
+use crate::ownership::{Claim, Ownership};
 
 /// How often the fleet is looked at: whom silence has made gone is noticed within this time.
 const TURN: Duration = Duration::from_millis(80);
@@ -83,9 +83,12 @@ impl Fleet {
         self.change(|ownership| ownership.serve(accounts));
     }
 
-    /// This worker is stopping.
-    pub(crate) fn drain(&self) {
+    /// This worker is stopping. It says so at once: its lanes may be free before it would be due to speak again, and whoever
+    /// is not told waits until it counts as gone.
+    pub(crate) async fn drain(&self, broker: &dyn Broker, lanes: Vec<LaneReport>) {
         self.change(Ownership::drain);
+        let claim = self.lock().say(Instant::now());
+        announce(broker, &self.announcement(claim, lanes)).await;
     }
 
     /// This worker has a place at the lane.
@@ -139,12 +142,7 @@ impl Fleet {
     pub(crate) async fn turn(&self, broker: &dyn Broker, lanes: impl Fn() -> Vec<LaneReport>) {
         loop {
             if let Some(announcement) = self.decide(&lanes) {
-                // A broker that hangs must not keep this worker from deciding.
-                match tokio::time::timeout(ANNOUNCING, broker.announce(&announcement)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::debug!(%error, "not announced"),
-                    Err(_) => tracing::debug!("an announcement was not taken in time"),
-                }
+                announce(broker, &announcement).await;
             }
             let _ = tokio::time::timeout(TURN, self.news.notified()).await;
         }
@@ -161,15 +159,28 @@ impl Fleet {
         });
         let claim = ownership.announce(now)?;
         drop(ownership);
-        Some(Announcement {
+        Some(self.announcement(claim, lanes()))
+    }
+
+    fn announcement(&self, claim: Claim, lanes: Vec<LaneReport>) -> Announcement {
+        Announcement {
             worker: self.me.clone(),
             sequence: claim.sequence,
             at: Timestamp::now(),
             accounts: claim.accounts,
             subscribed: claim.subscribed,
-            lanes: lanes(),
+            lanes,
             draining: claim.draining,
-        })
+        }
+    }
+}
+
+/// A broker that hangs must not keep this worker from deciding.
+async fn announce(broker: &dyn Broker, announcement: &Announcement) {
+    match tokio::time::timeout(ANNOUNCING, broker.announce(announcement)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "not announced"),
+        Err(_) => tracing::debug!("an announcement was not taken in time"),
     }
 }
 

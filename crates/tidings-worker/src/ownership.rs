@@ -168,19 +168,26 @@ impl Ownership {
 
     /// What to announce, if it is time to. To be asked a dozen times a second, and after each change.
     pub(crate) fn announce(&mut self, now: Instant) -> Option<Claim> {
-        let mut claim = self.claim(now);
         if let Some((at, said)) = &self.said {
             let since = now.saturating_duration_since(*at);
-            let news = self.owes_greeting || claim != *said;
+            let news = self.owes_greeting || self.claim(now) != *said;
             if since < SPACING || since < ANNOUNCE && !news {
                 return None;
             }
+        }
+        Some(self.say(now))
+    }
+
+    /// What this worker announces, however soon after the last time.
+    pub(crate) fn say(&mut self, now: Instant) -> Claim {
+        let mut claim = self.claim(now);
+        if let Some((_, said)) = &self.said {
             claim.sequence = said.sequence + 1;
         }
         self.owes_greeting = false;
         self.echo.said(claim.sequence, now);
         self.said = Some((now, claim.clone()));
-        Some(claim)
+        claim
     }
 
     /// Takes in what a worker announced, this one included.

@@ -194,7 +194,7 @@ async fn serve(
         why = end_of_any(&mut background) => Some(why),
     };
     tracing::info!(worker = %id, "the worker drains");
-    shared.fleet.drain();
+    shared.fleet.drain(&*broker, lanes.reports()).await;
     let hanging = lanes.stop().await;
     if broken.is_some() {
         // Nobody told it to stop.

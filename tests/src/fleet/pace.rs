@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use tidings_model::{Outcome, Verdicted};
 use tidings_sandbox::{Limit, Provider, Rate};
 
@@ -91,12 +92,21 @@ impl Limited {
             let due = 0.97 * rate * length.as_secs_f64() - 1.0;
             assert!(
                 used.len() as f64 >= due,
-                "{}, {when}: {} of {due:.0} calls in {length:?}, in milliseconds from its beginning {:?}",
+                "{}, {when}: {} of {due:.0} calls in {length:?} from {:?}, in milliseconds {:?}; {:#?}",
                 self.account,
                 used.len(),
+                Timestamp::from_millisecond(span.0),
                 used.iter().map(|at| at - span.0).collect::<Vec<_>>(),
+                self.tenures(fleet),
             );
         }
+    }
+
+    /// Who had the lane, and when.
+    fn tenures(&self, fleet: &Fleet) -> Vec<String> {
+        let mut tenures = fleet.ledger.tenures();
+        tenures.retain(|tenure| tenure.contains(self.account));
+        tenures
     }
 }
 

@@ -170,7 +170,9 @@ enum Fit {
 }
 
 fn prepare(db: &mut Connection) -> rusqlite::Result<Fit> {
-    match fit(db)? {
+    // In one look: another process may be making the tables at this moment.
+    let fits = fit(&*db.transaction()?)?;
+    match fits {
         Fit::New => {}
         Fit::Ours => return write_ahead(db).map(|()| Fit::Ours),
         not => return Ok(not),

@@ -35,6 +35,8 @@ pub(super) const CONNECTING: Duration = Duration::from_secs(10);
 const STARTING: Duration = Duration::from_secs(5);
 /// How often a connection is looked at, should it end without a word.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long the last best-effort messages may take.
+const LAST_WORD: Duration = Duration::from_millis(100);
 /// Best-effort messages that wait for the socket; more are dropped.
 const BEST_EFFORT: usize = 1024;
 
@@ -256,7 +258,8 @@ fn watch_over(
     receiver
 }
 
-/// A channel without confirms: nothing here may hold up a lane.
+/// A channel without confirms: nothing here may hold up a lane. What was said last still goes out where the session is closed
+/// here; where it is lost, nothing does.
 fn best_effort(line: Line, lost: CancellationToken) -> mpsc::Sender<BestEffort> {
     let (sender, mut messages) = mpsc::channel::<BestEffort>(BEST_EFFORT);
     tokio::spawn(async move {
@@ -271,33 +274,46 @@ fn best_effort(line: Line, lost: CancellationToken) -> mpsc::Sender<BestEffort> 
                 },
             };
             open = open.filter(|channel| channel.status().connected());
-            let publishing = async {
-                if open.is_none() {
-                    open = Some(line.open().await?);
-                }
-                let Some(channel) = &open else { return Ok(()) };
-                let BestEffort {
-                    exchange,
-                    key,
-                    body,
-                } = message;
-                let properties =
-                    BasicProperties::default().with_content_type("application/json".into());
-                let options = BasicPublishOptions::default();
-                channel
-                    .basic_publish(exchange, key, options, &body, properties)
-                    .await?;
-                Ok::<_, lapin::Error>(())
+            let channel = match open.take() {
+                Some(channel) => channel,
+                None => tokio::select! {
+                    biased;
+                    () = lost.cancelled() => break,
+                    opened = line.open() => match opened {
+                        Ok(channel) => channel,
+                        Err(error) => {
+                            tracing::warn!(%error, "a best-effort message was not published");
+                            continue;
+                        }
+                    },
+                },
             };
-            let published = tokio::select! {
+            // It is on its way with the first poll.
+            tokio::select! {
                 biased;
-                () = lost.cancelled() => break,
-                published = publishing => published,
-            };
-            if let Err(error) = published {
-                tracing::warn!(%error, "a best-effort message was not published");
+                () = publish(&channel, message) => {}
+                () = lost.cancelled() => {}
             }
+            open = Some(channel);
+        }
+        let open = open.filter(|channel| channel.status().connected());
+        while let (Some(channel), Ok(message)) = (&open, messages.try_recv()) {
+            let _ = tokio::time::timeout(LAST_WORD, publish(channel, message)).await;
         }
     });
     sender
+}
+
+async fn publish(channel: &OpenChannel, message: BestEffort) {
+    let BestEffort {
+        exchange,
+        key,
+        body,
+    } = message;
+    let properties = BasicProperties::default().with_content_type("application/json".into());
+    let options = BasicPublishOptions::default();
+    let published = channel.basic_publish(exchange, key, options, &body, properties);
+    if let Err(error) = published.await {
+        tracing::warn!(%error, "a best-effort message was not published");
+    }
 }
