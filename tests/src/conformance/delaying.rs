@@ -86,6 +86,16 @@ pub async fn a_delay_goes_on_while_nobody_is_connected<F: Fixture>(fixture: &F) 
     owner.settled().await;
 }
 
+async fn one_is_delayed<F: Fixture>(fixture: &F) {
+    eventually("one message in the delays", async || {
+        match fixture.delayed().await {
+            1 => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+}
+
 pub async fn two_weeks_are_placed_and_visible<F: Fixture>(fixture: &F) {
     const DAY: u64 = 86_400;
     let producer = fixture.connect("producer").await;
@@ -94,13 +104,7 @@ pub async fn two_weeks_are_placed_and_visible<F: Fixture>(fixture: &F) {
     let worker = fixture.connect("worker").await;
     let mut owner = Owner::of_ops(&*worker, 10).await;
     assert_eq!(owner.finish(1).await, [1]);
-    eventually("one message in the delays", async || {
-        match fixture.delayed().await {
-            1 => Ok(()),
-            other => Err(other),
-        }
-    })
-    .await;
+    one_is_delayed(fixture).await;
     assert!(owner.has_nothing());
 }
 
@@ -128,13 +132,7 @@ pub async fn what_is_due_beyond_the_delays_is_put_back_all_the_same<F: Fixture>(
     owner.put_back(delivery, headers);
     owner.settled().await;
     assert_eq!(owner.finish(1).await, [1]);
-    eventually("one message in the delays", async || {
-        match fixture.delayed().await {
-            1 => Ok(()),
-            other => Err(other),
-        }
-    })
-    .await;
+    one_is_delayed(fixture).await;
 }
 
 /// One account without a lane must not stop the others' delays.

@@ -82,3 +82,35 @@ impl Place {
         }
     }
 }
+
+/// Each of these scenarios, functions of [`On`], as a test on the embedded broker and one on RabbitMQ 3.10.
+#[macro_export]
+macro_rules! on_each_broker {
+    ($($scenario:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() {
+                super::$scenario($crate::fleet::On::Embedded).await;
+            })*
+        }
+        mod rabbitmq_3_10 {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() {
+                super::$scenario($crate::fleet::On::RabbitMq($crate::Flavour::Debian)).await;
+            })*
+        }
+    };
+}
+
+/// Each of these scenarios as a test on RabbitMQ 4.3.
+#[macro_export]
+macro_rules! on_rabbitmq_4_3 {
+    ($($scenario:ident),* $(,)?) => {
+        mod rabbitmq_4_3 {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() {
+                super::$scenario($crate::fleet::On::RabbitMq($crate::Flavour::V43)).await;
+            })*
+        }
+    };
+}
