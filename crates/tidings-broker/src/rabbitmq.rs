@@ -10,6 +10,7 @@
 
 mod acks;
 mod beat;
+mod best_effort;
 mod channel;
 mod codec;
 mod delays;

@@ -17,12 +17,12 @@ const ENDING: Duration = Duration::from_secs(2);
 
 /// A connection that knows which of its channels are open. Cloning it is cheap.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct OpenConnection {
     connection: Arc<Connection>,
     open: TaskTracker,
 }
 
-impl Line {
+impl OpenConnection {
     pub(super) fn new(connection: Connection) -> Self {
         Self {
             connection: Arc::new(connection),

@@ -11,11 +11,7 @@ use lapin::{
 use tidings_model::{Announcement, object};
 use tokio::sync::mpsc;
 
-use super::{
-    channel::Consuming,
-    link::Link,
-    session::{BestEffort, Session},
-};
+use super::{channel::Consuming, link::Link, session::Session};
 use crate::BrokerError;
 
 /// Announcements that wait for a slow listener, here and at the broker each; older ones are worth nothing.
@@ -26,11 +22,7 @@ const AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 pub(super) fn announce(session: &Session, announcement: &Announcement) {
     // Plain data with string keys: writing it to memory cannot fail.
     let json = serde_json::to_vec(announcement).unwrap_or_default();
-    session.try_publish(BestEffort {
-        exchange: session.names.fleet(),
-        key: "".into(),
-        body: json.into(),
-    });
+    session.announce(json.into());
 }
 
 /// Listens from now on, over one session after another.

@@ -23,7 +23,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    channel::{Line, OpenChannel},
+    channel::{OpenChannel, OpenConnection},
     place::{code, reply},
     window::{Judgement, Said, Window},
 };
@@ -73,10 +73,10 @@ impl std::fmt::Display for Failure {
 pub(super) struct Publisher(mpsc::UnboundedSender<Job>);
 
 impl Publisher {
-    pub(super) fn start(line: Line, lost: CancellationToken, fence: Fence) -> Self {
+    pub(super) fn start(connection: OpenConnection, lost: CancellationToken, fence: Fence) -> Self {
         let (sender, jobs) = mpsc::unbounded_channel();
         let publishing = Publishing {
-            line,
+            connection,
             lost,
             fence,
             marks: RandomState::new(),
@@ -94,7 +94,7 @@ impl Publisher {
 }
 
 struct Publishing {
-    line: Line,
+    connection: OpenConnection,
     lost: CancellationToken,
     fence: Fence,
     marks: RandomState,
@@ -117,7 +117,7 @@ impl Publishing {
 
     async fn open(&self) -> Result<OpenChannel, String> {
         let opening = async {
-            let channel = self.line.open().await?;
+            let channel = self.connection.open().await?;
             channel
                 .confirm_select(ConfirmSelectOptions::default())
                 .await?;

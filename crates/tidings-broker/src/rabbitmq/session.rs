@@ -9,19 +9,20 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use lapin::{
-    BasicProperties, Connection, ConnectionProperties, Event,
-    options::{BasicPublishOptions, QueueDeclareOptions},
+    Connection, ConnectionProperties, Event,
+    options::QueueDeclareOptions,
     types::{FieldTable, ShortString},
     uri::AMQPUri,
 };
 use tokio::{
-    sync::{Mutex, mpsc, watch},
+    sync::{Mutex, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    channel::{Line, OpenChannel},
+    best_effort::BestEffort,
+    channel::{OpenChannel, OpenConnection},
     names::Names,
     place::Place,
     publisher::Publisher,
@@ -35,10 +36,6 @@ pub(super) const CONNECTING: Duration = Duration::from_secs(10);
 const STARTING: Duration = Duration::from_secs(5);
 /// How often a connection is looked at, should it end without a word.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long the last best-effort messages may take.
-const LAST_WORD: Duration = Duration::from_millis(100);
-/// Best-effort messages that wait for the socket; more are dropped.
-const BEST_EFFORT: usize = 1024;
 
 /// Where to connect, and as whom.
 #[derive(Clone)]
@@ -55,15 +52,17 @@ pub(super) struct Target {
 pub(super) struct Session {
     pub(super) place: Place,
     pub(super) names: Names,
-    publishing: Line,
-    consuming: Line,
+    publishing: OpenConnection,
+    consuming: OpenConnection,
     /// Messages of producers.
     pub(super) messages: Publisher,
     /// What follows from decisions: copies and dead letters.
     pub(super) effects: Publisher,
     /// The ledger, and the beat.
     pub(super) ledger: Publisher,
-    best_effort: mpsc::Sender<BestEffort>,
+    announcements: BestEffort,
+    /// Apart from the announcements: what is wrong with these must not cost a worker its lanes.
+    events: BestEffort,
     /// Why the broker takes no messages at the moment.
     pub(super) blocked: watch::Receiver<Option<String>>,
     /// Set when either connection is lost.
@@ -72,13 +71,6 @@ pub(super) struct Session {
     starting_until: Option<Instant>,
     why: Arc<OnceLock<String>>,
     looking: Mutex<Option<OpenChannel>>,
-}
-
-/// Something that is published and forgotten.
-pub(super) struct BestEffort {
-    pub(super) exchange: ShortString,
-    pub(super) key: ShortString,
-    pub(super) body: Bytes,
 }
 
 impl std::fmt::Debug for Session {
@@ -100,13 +92,15 @@ impl Session {
             why.clone(),
         );
         let publisher = || Publisher::start(publishing.clone(), lost.clone(), target.fence.clone());
+        let best_effort = |what| BestEffort::start(what, publishing.clone(), lost.clone());
         Ok(Self {
             place: target.place.clone(),
             names: target.names.clone(),
             messages: publisher(),
             effects: publisher(),
             ledger: publisher(),
-            best_effort: best_effort(publishing.clone(), lost.clone()),
+            announcements: best_effort("an announcement"),
+            events: best_effort("an event"),
             publishing,
             consuming,
             blocked,
@@ -135,20 +129,17 @@ impl Session {
         self.place.away(self.why_lost())
     }
 
-    /// Publishes without waiting for anything. What does not fit is dropped.
-    pub(super) fn try_publish(&self, message: BestEffort) {
-        if self.best_effort.try_send(message).is_err() {
-            tracing::debug!("a best-effort message was dropped: the connection is slow or gone");
-        }
+    /// Tells the fleet, best effort.
+    pub(super) fn announce(&self, json: Bytes) {
+        let (exchange, key) = (self.names.fleet(), "".into());
+        self.announcements.publish(exchange, key, json);
     }
 
     /// Tells subscribers, best effort.
     pub(super) fn tell(&self, event: crate::Event) {
-        self.try_publish(BestEffort {
-            exchange: self.names.events(),
-            key: format!("{}.{}", event.kind, event.account).into(),
-            body: event.json,
-        });
+        let key = format!("{}.{}", event.kind, event.account).into();
+        let exchange = self.names.events();
+        self.events.publish(exchange, key, event.json);
     }
 
     /// A channel for consuming and asking.
@@ -195,7 +186,7 @@ impl Session {
     }
 }
 
-async fn connect(target: &Target, what: &str) -> Result<Line, BrokerError> {
+async fn connect(target: &Target, what: &str) -> Result<OpenConnection, BrokerError> {
     let name = format!("{} ({what})", target.name);
     let properties = ConnectionProperties::default()
         .with_connection_name(name.into())
@@ -207,14 +198,14 @@ async fn connect(target: &Target, what: &str) -> Result<Line, BrokerError> {
             .place
             .away(format!("no answer within {CONNECTING:?}"))),
         Ok(connected) => connected
-            .map(Line::new)
+            .map(OpenConnection::new)
             .map_err(|error| target.place.error("the connection", &error)),
     }
 }
 
 /// Notices when a connection is lost or blocked.
 fn watch_over(
-    [publishing, consuming]: [Line; 2],
+    [publishing, consuming]: [OpenConnection; 2],
     lost: CancellationToken,
     why: Arc<OnceLock<String>>,
 ) -> watch::Receiver<Option<String>> {
@@ -256,64 +247,4 @@ fn watch_over(
         }
     });
     receiver
-}
-
-/// A channel without confirms: nothing here may hold up a lane. What was said last still goes out where the session is closed
-/// here; where it is lost, nothing does.
-fn best_effort(line: Line, lost: CancellationToken) -> mpsc::Sender<BestEffort> {
-    let (sender, mut messages) = mpsc::channel::<BestEffort>(BEST_EFFORT);
-    tokio::spawn(async move {
-        let mut open: Option<OpenChannel> = None;
-        loop {
-            let message = tokio::select! {
-                biased;
-                () = lost.cancelled() => break,
-                message = messages.recv() => match message {
-                    Some(message) => message,
-                    None => break,
-                },
-            };
-            open = open.filter(|channel| channel.status().connected());
-            let channel = match open.take() {
-                Some(channel) => channel,
-                None => tokio::select! {
-                    biased;
-                    () = lost.cancelled() => break,
-                    opened = line.open() => match opened {
-                        Ok(channel) => channel,
-                        Err(error) => {
-                            tracing::warn!(%error, "a best-effort message was not published");
-                            continue;
-                        }
-                    },
-                },
-            };
-            // It is on its way with the first poll.
-            tokio::select! {
-                biased;
-                () = publish(&channel, message) => {}
-                () = lost.cancelled() => {}
-            }
-            open = Some(channel);
-        }
-        let open = open.filter(|channel| channel.status().connected());
-        while let (Some(channel), Ok(message)) = (&open, messages.try_recv()) {
-            let _ = tokio::time::timeout(LAST_WORD, publish(channel, message)).await;
-        }
-    });
-    sender
-}
-
-async fn publish(channel: &OpenChannel, message: BestEffort) {
-    let BestEffort {
-        exchange,
-        key,
-        body,
-    } = message;
-    let properties = BasicProperties::default().with_content_type("application/json".into());
-    let options = BasicPublishOptions::default();
-    let published = channel.basic_publish(exchange, key, options, &body, properties);
-    if let Err(error) = published.await {
-        tracing::warn!(%error, "a best-effort message was not published");
-    }
 }
