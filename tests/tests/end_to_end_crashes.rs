@@ -29,6 +29,12 @@ on_rabbitmq_4_3! {
 
 const KILLS: usize = 20;
 
+/// Every so many calls get no answer.
+const LOST_ANSWER: u64 = 25;
+
+/// What a lane of the settings below holds: twice its concurrency.
+const WINDOW: u64 = 6;
+
 /// Small windows: a crash can make one window of each lane unknown, and most messages should not be.
 const SMALL: &str = r#"
     rate = "200/s"
@@ -50,7 +56,10 @@ async fn a_worker_killed_twenty_times_loses_nothing_and_sends_nothing_twice(on: 
     ]
     .map(|provider| {
         let sends = Calls::from(provider).operation(Operation::Send);
-        Fault::timeout().after_recording().on(sends).every(25)
+        Fault::timeout()
+            .after_recording()
+            .on(sends)
+            .every(LOST_ANSWER)
     });
     let park = format!("{SMALL}\non_unknown = \"park\"");
     let fleet = Fleet::on(on)
@@ -115,6 +124,14 @@ async fn a_worker_killed_twenty_times_loses_nothing_and_sends_nothing_twice(on: 
     }
     let parked = reckoning.dead(Reason::UnknownOutcome);
     assert!(parked > 0, "the kills struck calls that nobody can look up");
+    let lost_answers: u64 = [Provider::Raven, Provider::Pingup]
+        .map(|provider| summary.provider(provider).calls.div_ceil(LOST_ANSWER))
+        .iter()
+        .sum();
+    assert!(
+        parked as u64 <= (KILLS * parks.len()) as u64 * WINDOW + lost_answers,
+        "{parked} are parked, {lost_answers} for want of an answer: a kill makes one window of each lane unknown"
+    );
     assert!(
         reckoning.delivered() > parked,
         "most are delivered; {parked} are parked"

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use tidings_model::{Left, Reason, Record};
-use tidings_sandbox::{Faults, Latency};
+use tidings_model::{LaneState, Left, Reason, Record};
+use tidings_sandbox::{Fault, Faults, Latency, On as Calls, Provider};
 use tidings_tests::{
     Signal, eventually,
     fleet::{Fleet, On, Worker, message, messages},
@@ -15,6 +15,7 @@ use tidings_tests::{
 on_each_broker! {
     a_worker_stopped_twenty_times_leaves_nothing_unknown,
     a_second_signal_stops_at_once,
+    a_stop_does_not_wait_for_a_reload,
     a_stop_without_a_broker_or_work_is_a_stop,
 }
 
@@ -149,7 +150,7 @@ async fn a_second_signal_stops_at_once(on: On) {
             "timeout = \"10m\"\nrate = \"unlimited\"\ndestination_rate = \"unlimited\"",
         )
         .settings("drain = \"10m\"")
-        .faults(Faults::none().fault(tidings_sandbox::Fault::timeout()))
+        .faults(Faults::none().fault(Fault::timeout()))
         .start()
         .await;
     let worker = fleet.worker().await;
@@ -170,6 +171,51 @@ async fn a_second_signal_stops_at_once(on: On) {
     worker.signal(Signal::TERM);
     let status = worker.exit().await;
     assert_eq!(status.code(), Some(1));
+}
+
+async fn a_stop_does_not_wait_for_a_reload(on: On) {
+    let (changes, stays) = ("raven.changes", "whatspie.stays");
+    let mut fleet = Fleet::on(on)
+        .account(changes, "timeout = \"10m\"")
+        .account(stays, SETTINGS)
+        .settings("drain = \"10s\"")
+        .faults(Faults::none().fault(Fault::timeout().on(Calls::from(Provider::Raven))))
+        .start()
+        .await;
+    let worker = fleet.worker().await;
+    fleet.send(&messages(changes, "hangs", 1)).await;
+    eventually("a call hangs, and another lane runs", async || {
+        let summary = fleet.sandbox.summary().await;
+        let calls = summary.provider(Provider::Raven).calls;
+        let state = worker.lane(stays).await.map(|lane| lane.state);
+        match (calls, state) {
+            (1, Some(LaneState::Running)) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+
+    fleet
+        .reconfigure(|configuration| {
+            configuration.account(changes, "timeout = \"9m\"");
+        })
+        .await;
+    worker.signal(Signal::HUP);
+    eventually("the reload waits for the call", async || {
+        worker.lane(changes).await.map_or(Ok(()), Err)
+    })
+    .await;
+    worker.signal(Signal::TERM);
+    eventually("the other lane drains", async || {
+        match worker.lane(stays).await.map(|lane| lane.state) {
+            Some(LaneState::Draining) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    let log = worker.log();
+    assert!(!log.contains("the configuration was reloaded"), "{log}");
+    assert_eq!(worker.exit().await.code(), Some(0), "{}", worker.log());
 }
 
 async fn a_stop_without_a_broker_or_work_is_a_stop(on: On) {

@@ -27,8 +27,9 @@ use crate::{
 /// A lane whose loop has not turned for so long is not well.
 const STILL: Duration = Duration::from_secs(15);
 
-/// A lane that needs longer than its drain and this to let go hangs: settling and the note have bounds of their own.
-const LETTING_GO: Duration = Duration::from_secs(14);
+/// A lane that needs longer than its drain and this to let go hangs: settling (2 s), the note (10 s) and the closing of
+/// its channel (5 s) have bounds of their own.
+const LETTING_GO: Duration = Duration::from_secs(20);
 
 /// What every lane shares.
 #[derive(Clone)]
@@ -148,6 +149,13 @@ impl Lanes {
             metrics,
             stop,
             task,
+        }
+    }
+
+    /// Tells every lane to stop, and waits for none.
+    pub(crate) fn tell_to_stop(&self) {
+        for lane in self.lock().values() {
+            lane.stop.send_replace(true);
         }
     }
 

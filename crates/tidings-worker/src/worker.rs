@@ -178,11 +178,12 @@ async fn serve(
         let again = config.remember.time.min(config.ledger_max_age) / 4;
         async move { orders::keep(&memories, &fleet, &*broker, again).await }
     });
+    if let Err(errors) = lanes.become_those_of(&config).await {
+        background.shutdown().await;
+        broker.close().await;
+        return Err(WorkerError::Accounts(errors));
+    }
     let unroutable = tokio::spawn(unroutable::run(broker.clone(), told.stop.clone()));
-    lanes
-        .become_those_of(&config)
-        .await
-        .map_err(WorkerError::Accounts)?;
     let connected = broker.connected();
     let _ = subject.set(Subject {
         lanes: lanes.clone(),
@@ -224,7 +225,16 @@ async fn until_told(lanes: &Lanes, broker: &dyn Broker, verify: bool, told: &mut
             _ = told.stop.wait_for(|stop| *stop) => return,
             Some(config) = told.reload.recv() => config,
         };
-        match reload(lanes, broker, &config, verify).await {
+        let mut reloading = std::pin::pin!(reload(lanes, broker, &config, verify));
+        let reloaded = tokio::select! {
+            reloaded = &mut reloading => reloaded,
+            _ = told.stop.wait_for(|stop| *stop) => {
+                // Those that stay drain beside those that go.
+                lanes.tell_to_stop();
+                reloading.await
+            }
+        };
+        match reloaded {
             Ok(()) => tracing::info!(
                 lanes = config.accounts.len(),
                 "the configuration was reloaded"
