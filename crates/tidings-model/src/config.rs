@@ -275,6 +275,7 @@ mod tests {
             rate = "fast"
             burst = 0
             on_unknown = "guess"
+            timeout = "1h"
             secret = { enf = "T" }
             [accounts."slack.x"]
             [accounts."grupo.site"]
@@ -290,6 +291,7 @@ mod tests {
             "`accounts.\"groupme.ops\".rate`",
             "`accounts.\"groupme.ops\".burst`",
             "`accounts.\"groupme.ops\".on_unknown`",
+            "`accounts.\"groupme.ops\".timeout`: 1h is more than 840 s",
             "`accounts.\"groupme.ops\".secret",
             "slack.x",
             "`accounts.\"grupo.site\".base_url`",

@@ -74,6 +74,9 @@ impl std::fmt::Display for SecretSource {
 }
 
 const ONE: NonZeroU32 = NonZeroU32::MIN;
+/// RabbitMQ takes the lane from who holds a message for 30 minutes, and this one may have been held for 15 before its
+/// call.
+const LONGEST_CALL: Duration = Duration::from_secs(14 * 60);
 const SECRET: &str = "give { env = \"NAME\" } or { file = \"/path\" }";
 
 impl AccountConfig {
@@ -86,7 +89,7 @@ impl AccountConfig {
             burst: reader.non_zero("burst", ONE),
             destination_rate: reader.text("destination_rate", provider.default_destination_rate()),
             concurrency: reader.non_zero("concurrency", ONE.saturating_add(15)),
-            timeout: reader.duration("timeout", Duration::from_secs(10)),
+            timeout: reader.duration_up_to("timeout", Duration::from_secs(10), LONGEST_CALL),
             on_unknown: reader.text("on_unknown", OnUnknown::Retry),
             account_probe: reader.duration("account_probe", Duration::from_secs(60)),
             events: reader.flag("events", false),

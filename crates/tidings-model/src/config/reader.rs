@@ -112,10 +112,22 @@ impl<'p> Reader<'p> {
     }
 
     pub(super) fn duration(&mut self, key: &str, default: Duration) -> Duration {
-        self.text_with(key, default, |text| {
-            text.parse::<Delay>()
-                .map(|delay| delay.as_duration())
-                .map_err(|error| error.to_string())
+        self.duration_up_to(key, default, Duration::MAX)
+    }
+
+    /// One that is refused where it is longer than `most`.
+    pub(super) fn duration_up_to(
+        &mut self,
+        key: &str,
+        default: Duration,
+        most: Duration,
+    ) -> Duration {
+        self.text_with(key, default, |text| match text.parse::<Delay>() {
+            Ok(delay) if delay.as_duration() > most => {
+                Err(format!("{delay} is more than {} s", most.as_secs()))
+            }
+            Ok(delay) => Ok(delay.as_duration()),
+            Err(error) => Err(error.to_string()),
         })
     }
 
