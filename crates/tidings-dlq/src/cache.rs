@@ -65,10 +65,7 @@ impl Cache {
             index = Index::default();
             read_on(&mut index, broker).await?;
         }
-        let forgot = match first(&index, broker).await? {
-            Some(first) => index.forget_before(first),
-            None => false,
-        };
+        let forgot = index.mark().is_some() && index.forget_before(first(broker).await?);
         if (forgot || index.mark() != before)
             && let Err(error) = self.save(&index)
         {
@@ -127,13 +124,10 @@ async fn read_on(index: &mut Index, broker: &dyn Broker) -> Result<bool, BrokerE
     Ok(true)
 }
 
-/// Where the oldest entry stands that is kept.
-async fn first(index: &Index, broker: &dyn Broker) -> Result<Option<Position>, BrokerError> {
-    if index.mark().is_none() {
-        return Ok(None);
-    }
-    // Something is there, so that the end of the stream need not be looked for.
+/// Where the oldest entry stands that is kept, of a stream in which something was read: so that its end need not be looked
+/// for.
+pub(crate) async fn first(broker: &dyn Broker) -> Result<Position, BrokerError> {
     let mut entries = broker.dead(ReadFrom::First, ReadUntil::Forever).await?;
     let first = read_next(&mut entries, broker).await?;
-    Ok(Some(first.position))
+    Ok(first.position)
 }

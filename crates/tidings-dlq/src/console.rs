@@ -63,6 +63,7 @@ pub async fn serve(
         .route("/operations/{id}/stop", post(pages::stop))
         .route("/operations/{id}/resume", post(pages::resume))
         .route("/audit", get(pages::audit))
+        .route_layer(middleware::from_fn_with_state(desk.clone(), pages::read))
         .route("/style.css", get(assets::style))
         .route("/script.js", get(assets::script))
         .route("/icon.svg", get(assets::icon))

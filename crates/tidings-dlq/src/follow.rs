@@ -9,8 +9,8 @@ use crate::{
     letter::{Told, begin},
 };
 
-/// The letters that a filter lets through as they are written, each in the state that it is in then: from the
-/// filter's `since` on, or those that come from now on.
+/// The letters that a filter lets through as they die: from the filter's `since` on, in the state that they are in now, or
+/// those that come from now on. One that is renewed is none that comes.
 ///
 /// # Errors
 /// When the broker is away or has no dead letters' stream. What breaks off later goes on by itself.
@@ -18,14 +18,21 @@ pub async fn follow(
     broker: &dyn Broker,
     filter: Filter,
 ) -> Result<impl Stream<Item = Result<Letter, BrokerError>> + Unpin + use<>, BrokerError> {
-    let from = match filter.since {
-        Some(_) => begin(&filter),
-        None => ReadFrom::Next,
+    let (from, mut register) = match filter.since {
+        Some(_) => (
+            begin(&filter),
+            Register::read(broker, begin(&filter)).await?,
+        ),
+        None => (ReadFrom::Next, Register::default()),
     };
     let entries = broker.dead(from, ReadUntil::Forever).await?;
-    let (mut told, register) = (Told::default(), Register::default());
+    let mut told = Told::default();
     Ok(entries.filter_map(move |entry| {
-        let letter = entry.map(|entry| Letter::wanted(entry, &mut told, &register, &filter));
+        let letter = entry.map(|entry| {
+            register.take_in(&entry);
+            let letter = Letter::wanted(entry, &mut told, &register, &filter)?;
+            (!register.is_being_renewed(&letter.key)).then_some(letter)
+        });
         future::ready(letter.transpose())
     }))
 }

@@ -1,8 +1,10 @@
-use std::{cmp::Ordering, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidings_model::{Account, DeadLetter, Reason};
+
+use crate::Group;
 
 /// Which letters come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,16 @@ impl Order {
         (Self::Reason, "reason"),
     ];
 
+    /// Brings groups into this order; those that it does not tell apart stay as they are.
+    pub fn sort(self, groups: &mut [Group]) {
+        groups.sort_by(|a, b| match self {
+            Self::Oldest => a.first_seen.cmp(&b.first_seen),
+            Self::Newest => b.last_seen.cmp(&a.last_seen),
+            Self::Account => a.account.cmp(&b.account),
+            Self::Reason => a.reason.cmp(&b.reason),
+        });
+    }
+
     fn compare(self, a: &Key, b: &Key) -> Ordering {
         let oldest = a.dead_at.cmp(&b.dead_at);
         match self {
@@ -34,6 +46,13 @@ impl Order {
             Self::Account => a.account.cmp(&b.account).then(oldest),
             Self::Reason => a.reason.cmp(&b.reason).then(oldest),
         }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Self::ALL.into_iter().find(|(order, _)| order == self);
+        f.write_str(named.map_or("", |(_, name)| name))
     }
 }
 

@@ -93,8 +93,17 @@ impl fmt::Display for Request {
         if let Some(before) = self.written_before {
             write!(f, ", written before {before}")?;
         }
-        match self.limit {
-            Some(limit) => write!(f, ", at most {limit}"),
+        if self.including_unknown {
+            write!(f, ", also what may have been delivered")?;
+        }
+        if self.take_over {
+            write!(f, ", also what others claimed")?;
+        }
+        if let Some(limit) = self.limit {
+            write!(f, ", at most {limit}")?;
+        }
+        match self.sort {
+            Some(order) => write!(f, ", {order} first"),
             None => Ok(()),
         }
     }

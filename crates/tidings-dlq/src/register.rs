@@ -32,7 +32,11 @@ pub struct Standing {
     pub new_id: Option<MessageId>,
     /// When it was last written: what is kept of the stream is counted from then.
     pub written_at: Option<Timestamp>,
+    /// Since when its message may have been sent again by a replay that somebody took it over from.
+    pub doubt: Option<Timestamp>,
     claimed_by: Option<OperationId>,
+    /// Where it was spoken of last.
+    kept: Option<Position>,
 }
 
 /// What is known of one operation.
@@ -48,6 +52,8 @@ pub struct Operation {
     pub resolved: u64,
     /// Behind which place of the stream it began: it saw nothing of what comes later.
     pub position: Option<Position>,
+    /// Where it was spoken of last.
+    kept: Option<Position>,
 }
 
 impl Register {
@@ -72,10 +78,10 @@ impl Register {
         self.read = Some(entry.position);
         match &entry.record {
             DeadRecord::Letter { head, .. } => self.letter(entry.position, head),
-            DeadRecord::Claim(claim) => self.claim(claim),
-            DeadRecord::Resolution(resolution) => self.resolve(resolution),
+            DeadRecord::Claim(claim) => self.claim(entry.position, claim),
+            DeadRecord::Resolution(resolution) => self.resolve(entry.position, resolution),
             DeadRecord::Audit(Audit::Began(began)) => self.began(entry.position, began),
-            DeadRecord::Audit(Audit::Ended(ended)) => self.ended(ended),
+            DeadRecord::Audit(Audit::Ended(ended)) => self.ended(entry.position, ended),
             // A later version's.
             _ => {}
         }
@@ -108,6 +114,28 @@ impl Register {
             .operation(holder)
             .is_some_and(|one| one.ended.is_some());
         (!ended).then_some(holder)
+    }
+
+    /// Since when a letter's message may have been sent again by a replay that nobody saw the end of.
+    pub(crate) fn in_doubt_since(&self, key: &LetterKey) -> Option<Timestamp> {
+        let earlier = self.standing(key)?.doubt;
+        let holder = self.holder(key);
+        let holders = holder.and_then(|holder| self.may_have_sent_since(holder));
+        earlier.into_iter().chain(holders).min()
+    }
+
+    /// Whether an operation that renews letters holds it: what is written of it then is a copy.
+    pub(crate) fn is_being_renewed(&self, key: &LetterKey) -> bool {
+        let holder = self.holder(key).and_then(|holder| self.operation(holder));
+        holder.is_some_and(|holder| holder.is(Verb::Renew))
+    }
+
+    /// Forgets what the stream forgot.
+    pub(crate) fn forget_before(&mut self, first: Position) {
+        let is_kept = |kept: Option<Position>| kept >= Some(first);
+        self.letters.retain(|_, standing| is_kept(standing.kept));
+        self.operations
+            .retain(|_, operation| is_kept(operation.kept));
     }
 
     /// The letters that are kept, in no order.
@@ -152,30 +180,59 @@ impl Register {
     fn letter(&mut self, position: Position, head: &LetterHead) {
         let standing = self.letters.entry(head.key(position.0)).or_default();
         standing.position.get_or_insert(position);
+        standing.kept = Some(position);
         standing.written_at = standing.written_at.max(Some(head.dead_at));
     }
 
-    fn claim(&mut self, claim: &Claim) {
-        self.operations.entry(claim.operation).or_default().claimed += claim.letters.len() as u64;
+    /// One operation, of which more is said there.
+    fn spoken_of(&mut self, id: OperationId, position: Position) -> &mut Operation {
+        let operation = self.operations.entry(id).or_default();
+        operation.kept = Some(position);
+        operation
+    }
+
+    fn claim(&mut self, position: Position, claim: &Claim) {
+        let operation = self.spoken_of(claim.operation, position);
+        operation.claimed += claim.letters.len() as u64;
         for key in &claim.letters {
-            if claim.take_over || self.holder(key).is_none() {
+            let holder = self.holder(key);
+            if claim.take_over || holder.is_none() {
+                let doubt = holder.and_then(|holder| self.may_have_sent_since(holder));
                 let standing = self.letters.entry(key.clone()).or_default();
+                if holder != Some(claim.operation) {
+                    standing.doubt = standing.doubt.into_iter().chain(doubt).min();
+                }
                 standing.claimed_by = Some(claim.operation);
+                standing.kept = Some(position);
             }
         }
     }
 
-    fn resolve(&mut self, resolution: &Resolution) {
-        let operation = self.operations.entry(resolution.operation).or_default();
+    /// Since when an operation may have sent the messages of the letters that it holds; nothing but a replay does. Of one
+    /// whose beginning is no longer kept nobody knows.
+    fn may_have_sent_since(&self, operation: OperationId) -> Option<Timestamp> {
+        let began = self.operation(operation)?.began.as_ref();
+        match began {
+            None => Some(Timestamp::MIN),
+            Some(began) => (began.verb == Verb::Replay).then_some(began.at),
+        }
+    }
+
+    fn resolve(&mut self, position: Position, resolution: &Resolution) {
+        let operation = self.spoken_of(resolution.operation, position);
         operation.resolved += resolution.letters.len() as u64;
-        let renews = matches!(&operation.began, Some(began) if began.verb == Verb::Renew);
+        let renews = operation.is(Verb::Renew);
         for key in &resolution.letters {
             // The letter itself may be kept by a copy further down alone.
             let standing = self.letters.entry(key.clone()).or_default();
             standing.claimed_by = None;
+            standing.kept = Some(position);
             if renews {
                 standing.written_at = Some(resolution.at);
                 continue;
+            }
+            if resolution.state == LetterState::Replayed {
+                standing.doubt = None;
             }
             standing.state = resolution.state;
             standing.resolved_by = Some(resolution.operation);
@@ -184,14 +241,21 @@ impl Register {
     }
 
     fn began(&mut self, position: Position, began: &Began) {
-        let operation = self.operations.entry(began.operation).or_default();
+        let operation = self.spoken_of(began.operation, position);
         operation.position.get_or_insert(position);
         operation.began.get_or_insert_with(|| began.clone());
     }
 
-    fn ended(&mut self, ended: &Ended) {
-        let operation = self.operations.entry(ended.operation).or_default();
+    fn ended(&mut self, position: Position, ended: &Ended) {
+        let operation = self.spoken_of(ended.operation, position);
         operation.ended.get_or_insert_with(|| ended.clone());
+    }
+}
+
+impl Operation {
+    fn is(&self, verb: Verb) -> bool {
+        let began = self.began.as_ref();
+        began.is_some_and(|began| began.verb == verb)
     }
 }
 
@@ -327,6 +391,36 @@ mod tests {
         ]);
         assert_eq!(register.state(&key("a")), LetterState::Discarded);
         assert_eq!(register.operation(operation(1)).unwrap().resolved, 1);
+    }
+
+    #[test]
+    fn what_a_replay_may_have_sent_is_in_doubt_until_it_is_replayed() {
+        let mut records = vec![letter("a"), began(1, Verb::Replay), claim(1, "a", false)];
+        let doubt =
+            |records: &[DeadRecord]| of(records.to_vec()).standing(&key("a")).unwrap().doubt;
+        assert_eq!(doubt(&records), None, "who holds it knows");
+        records.extend([began(2, Verb::Renew), claim(2, "a", true)]);
+        assert_eq!(doubt(&records), Some(at(1)));
+        records.push(resolution(2, "a", LetterState::Open));
+        assert_eq!(doubt(&records), Some(at(1)));
+        records.push(resolution(3, "a", LetterState::Replayed));
+        assert_eq!(doubt(&records), None);
+    }
+
+    #[test]
+    fn what_the_stream_forgot_is_forgotten() {
+        let mut register = of([
+            letter("a"),
+            letter("b"),
+            began(1, Verb::Renew),
+            claim(1, "a", false),
+            letter("a"),
+        ]);
+        register.forget_before(Position(2));
+        let kept: Vec<_> = register.letters().map(|(key, _)| key.clone()).collect();
+        assert_eq!(kept, [key("a")], "a copy of it is kept");
+        register.forget_before(Position(9));
+        assert_eq!(register.operations().count(), 0);
     }
 
     #[test]

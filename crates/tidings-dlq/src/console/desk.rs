@@ -10,7 +10,10 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use tidings_broker::{Broker, BrokerError, DeadEntry, Position, ReadFrom, ReadUntil};
 use tidings_model::{FleetView, LetterKey, LetterState, OperationId, Verb};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 pub(super) use self::acting::{Order, Running};
 
@@ -19,11 +22,16 @@ use super::{
     guard::Guard,
 };
 use crate::{
-    Filter, Index, Indexed, Letter, Operator, Plan, Register, Request, Retention, follow::read_next,
+    Filter, Index, Indexed, Letter, Operator, Plan, Register, Request, Retention, cache::first,
+    follow::read_next,
 };
 
 /// How soon reading is tried again after an error.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a page waits for the stream to be read for the first time.
+const READING: Duration = Duration::from_secs(15);
+/// How often is looked what the stream does not keep any more.
+const FORGET: Duration = Duration::from_secs(60);
 
 /// What the pages are made from: the dead stream as far as it was read, what the workers said lately, and the
 /// operations that were begun here.
@@ -85,6 +93,7 @@ impl Desk {
             running: Arc::default(),
         };
         tokio::spawn(desk.clone().read(tell));
+        tokio::spawn(desk.clone().forget());
         let fleet = Arc::clone(&desk.fleet);
         tokio::spawn(announcements.for_each(move |heard| {
             lock(&fleet).hear(heard, Instant::now().into_std());
@@ -153,6 +162,33 @@ impl Desk {
         operator.plan(verb, request, Timestamp::now()).await
     }
 
+    /// Whether all of the stream was read once, now or soon.
+    pub(super) async fn is_read(&self) -> bool {
+        let mut whole = self.whole.clone();
+        let read = timeout(READING, whole.wait_for(|whole| *whole)).await;
+        read.is_ok()
+    }
+
+    /// Forgets what the stream forgets, for ever.
+    async fn forget(self) {
+        loop {
+            tokio::time::sleep(FORGET).await;
+            if self.look(|seen| seen.register.position()).await.is_none() {
+                continue;
+            }
+            match first(&*self.broker).await {
+                Ok(first) => {
+                    let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+                    seen.index.forget_before(first);
+                    seen.register.forget_before(first);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "what the stream forgot is forgotten as soon as it can be");
+                }
+            }
+        }
+    }
+
     /// Reads the stream, and goes on with what is written later.
     async fn read(self, whole: watch::Sender<bool>) {
         loop {
@@ -161,16 +197,16 @@ impl Desk {
                 false => ReadUntil::Now,
             };
             match self.read_on(until).await {
-                Ok(()) => {
+                Ok(()) if until == ReadUntil::Now => {
                     whole.send_replace(true);
+                    continue;
                 }
+                Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(%error, "reading the dead letters goes on as soon as it can")
                 }
             }
-            if until == ReadUntil::Forever {
-                tokio::time::sleep(AGAIN).await;
-            }
+            tokio::time::sleep(AGAIN).await;
         }
     }
 

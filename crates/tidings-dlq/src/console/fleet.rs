@@ -49,7 +49,7 @@ mod tests {
     fn trouble_comes_first() {
         let report = |account: &str, state| LaneReport {
             account: account.parse().unwrap(),
-            owner: "a".into(),
+            owner: Some("a".into()),
             state,
             rate: "20/s".parse().unwrap(),
             in_flight: 3,

@@ -121,7 +121,8 @@ impl Operator {
         let (mut found, _) = bodies(&*self.broker, &plan.letters).await?;
         Ok(found.pop().map(|letter| Edition {
             message: editable(&letter.body),
-            maybe_delivered: letter.head.maybe_delivered,
+            maybe_delivered: letter.head.maybe_delivered
+                || plan.register.in_doubt_since(&letter.key).is_some(),
             plan,
             old: name.clone(),
         }))

@@ -45,7 +45,7 @@ pub(super) async fn reaches_back(broker: &dyn Broker, at: Timestamp) -> Result<b
             return Ok(written <= at);
         }
     }
-    Ok(true)
+    Ok(false)
 }
 
 /// When a record was written, where it says so.

@@ -41,9 +41,10 @@ pub(crate) fn json_line(value: &impl Serialize) -> anyhow::Result<String> {
     Ok(printable(&json).into_owned())
 }
 
-/// Tells people something, on stderr. That nobody listens is no error.
+/// Tells people something, on stderr. What others wrote cannot act on a terminal. That nobody listens is no error.
 pub(crate) fn say(words: &str) {
-    let _ = writeln!(io::stderr().lock(), "{words}");
+    let lines: Vec<_> = words.lines().map(printable).collect();
+    let _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
 }
 
 /// A moment, to the second.

@@ -165,7 +165,12 @@ pub(crate) struct First {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keeping {
     /// The `dead.max_age` of the configuration: which letters are near their end
-    #[arg(long, value_name = "AGE", default_value = "180d")]
+    #[arg(
+        long,
+        value_name = "AGE",
+        env = "TIDINGS_DEAD_MAX_AGE",
+        default_value = "180d"
+    )]
     max_age: Delay,
 }
 

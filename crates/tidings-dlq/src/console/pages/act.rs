@@ -1,3 +1,5 @@
+use std::num::NonZeroU64;
+
 use axum::{
     Extension, Form,
     extract::{Path, State},
@@ -81,7 +83,9 @@ fn order(asked: &Asked, by: String) -> Result<Order, String> {
         pace: Pace {
             rate: asked.value::<Rate>("rate")?,
             canary: asked.value("canary")?,
-            stop_after_failures: asked.value("stop-after-failures")?,
+            stop_after_failures: asked
+                .value::<NonZeroU64>("stop-after-failures")?
+                .map(NonZeroU64::get),
         },
         why,
     })

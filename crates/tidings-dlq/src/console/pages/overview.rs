@@ -165,7 +165,7 @@ fn fleet(lanes: &[Lane], now: Timestamp) -> Markup {
                         td.n data-name="waiting" { (report.and_then(|report| report.ready).map_or("–".into(), number)) }
                         td.n data-name="in flight" { (report.map_or("–".into(), |report| report.in_flight.to_string())) }
                         td.n data-name="rate" { (report.map_or("–".into(), |report| report.rate.to_string())) }
-                        td.id { @if let Some(report) = report { (words(report.owner.as_str())) } @else { "–" } }
+                        td.id { @if let Some(owner) = report.and_then(|report| report.owner.as_ref()) { (words(owner.as_str())) } @else { "–" } }
                     }
                 }
             }

@@ -109,15 +109,10 @@ impl Operator {
     }
 }
 
-/// Since when letters of a plan may have been sent by the operations that it takes over.
+/// Since when letters of a plan may have been sent by operations that it, or another before it, took over.
 fn earlier_claims(plan: &Plan) -> Option<Timestamp> {
-    if !plan.request.take_over {
-        return None;
-    }
-    let holders = plan.letters.iter().filter_map(|letter| {
-        let holder = plan.register.holder(&letter.key)?;
-        let began = plan.register.operation(holder)?.began.as_ref();
-        Some(began.map_or(Timestamp::MIN, |began| began.at))
-    });
-    holders.min()
+    let letters = plan.letters.iter();
+    letters
+        .filter_map(|letter| plan.register.in_doubt_since(&letter.key))
+        .min()
 }

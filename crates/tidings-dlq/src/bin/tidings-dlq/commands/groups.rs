@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table};
 use futures::StreamExt;
 use jiff::Timestamp;
 use tidings_broker::Broker;
-use tidings_dlq::{Cache, Filter, Group, Groups, Index, read, sparkline};
+use tidings_dlq::{Cache, Filter, Group, Groups, Index, Order, read, sparkline};
 use tidings_model::{LetterKey, printable};
 
 use crate::{
@@ -23,7 +23,10 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     which: Which,
-    /// At most so many groups, the largest first
+    /// Which come first: oldest, newest, account or reason; without it the largest
+    #[arg(long, value_name = "ORDER")]
+    sort: Option<Order>,
+    /// At most so many groups
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }
@@ -32,6 +35,9 @@ pub(crate) async fn run(broker: &dyn Broker, cache: &Cache, args: &Args) -> anyh
     let filter = args.which.filter(Timestamp::now());
     let index = cache.index(broker).await?;
     let mut groups = grouped(broker, &index, &filter).await?;
+    if let Some(order) = args.sort {
+        order.sort(&mut groups);
+    }
     groups.truncate(args.limit.unwrap_or(usize::MAX));
     let mut lines = Lines::to_stdout();
     if args.json {

@@ -39,7 +39,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     stop_after_failures: Option<u64>,
     /// Go on with a replay that was cut off, as it was begun; somebody else's needs `--take-over`
-    #[arg(long, value_name = "OPERATION")]
+    #[arg(long, value_name = "OPERATION", conflicts_with_all = [
+        "dry_run", "including_unknown", "rate", "canary", "stop_after_failures", "names", "more", "Which", "First",
+    ])]
     resume: Option<OperationId>,
     /// One JSON object when it begins, and one when it has ended
     #[arg(long)]
