@@ -114,7 +114,8 @@ async fn limits_hold_and_are_used(on: On) {
     watched.push(("after a kill", steady().await));
 
     let frozen = owner_of(&workers, fastest).await;
-    let name = workers[frozen].lane(fastest).await.unwrap().owner;
+    let lane = workers[frozen].lane(fastest).await;
+    let name = lane.and_then(|lane| lane.owner).unwrap();
     let frozen_at = fleet.freeze(&workers[frozen]).await;
     tokio::time::sleep(after_a_freeze(on)).await;
     watched.push(("while one is frozen", steady().await));

@@ -74,8 +74,8 @@ pub struct Announcement {
 pub struct LaneReport {
     /// The lane's account.
     pub account: Account,
-    /// Who serves it.
-    pub owner: WorkerId,
+    /// Who serves it, where that is known.
+    pub owner: Option<WorkerId>,
     /// What it does.
     pub state: LaneState,
     /// The account's limit in force.

@@ -48,7 +48,7 @@ pub enum Record {
         /// What is asked, and nothing of what was asked before.
         orders: Box<Orders>,
     },
-    /// All that operators asked of a lane and that stands. Written again and again, since the ledger forgets.
+    /// All that operators asked of a lane and that stands, and what its next owner must know. Written again and again, since the ledger forgets.
     Standing {
         /// The lane.
         account: Account,
@@ -56,6 +56,13 @@ pub enum Record {
         at: Timestamp,
         /// What stands; often nothing.
         orders: Box<Orders>,
+        /// The newest tenure that could have left anything, and its note where it wrote one: who starts later than that need
+        /// not read the whole ledger for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<Box<(Tenure, Option<Left>)>>,
+        /// Until when the lane is paused, and why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paused: Option<(Timestamp, String)>,
     },
 }
 

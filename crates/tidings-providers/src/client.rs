@@ -95,8 +95,13 @@ impl Client {
     /// Makes one attempt to send a message, within the account's timeout. `elapsed` is the time since the message was
     /// enqueued: Pingup is told what is left of its delay.
     ///
-    /// A 401 of GroupMe is confirmed with a second call, within the same timeout.
-    pub async fn send(&self, message: &Message, elapsed: Duration) -> Answer {
+    /// A 401 of GroupMe is confirmed with a second call, within the same timeout, once there is a `permit` for it.
+    pub async fn send(
+        &self,
+        message: &Message,
+        elapsed: Duration,
+        permit: impl Future<Output = ()>,
+    ) -> Answer {
         if message.payload.provider() != self.account.provider() {
             let error = format!(
                 "a payload for {} cannot be sent by {}",
@@ -114,7 +119,7 @@ impl Client {
             Ok(reply) => judge(self.account.provider(), &reply),
             Err(answer) => answer,
         };
-        let answer = self.confirm(answer, deadline).await;
+        let answer = self.confirm(answer, deadline, permit).await;
         self.masked(answer)
     }
 
@@ -158,7 +163,7 @@ impl Client {
             return match end {
                 index::End::Read(found) => LookUp::Read { found, read_at },
                 index::End::CannotTell(why) => LookUp::CannotTell(self.mask(&why)),
-                index::End::Failed(answer) => self.not_looked_up(answer, deadline).await,
+                index::End::Failed(answer) => self.not_looked_up(answer, deadline, permit()).await,
             };
         }
     }
@@ -190,7 +195,7 @@ impl Client {
             Ok(reply) => judge(self.account.provider(), &reply),
             Err(answer) => answer,
         };
-        let answer = self.confirm(answer, deadline).await;
+        let answer = self.confirm(answer, deadline, std::future::ready(())).await;
         Deletion::Failed(self.masked(answer))
     }
 
@@ -207,18 +212,32 @@ impl Client {
     }
 
     /// Tries the token where GroupMe answered 401.
-    async fn confirm(&self, answer: Answer, deadline: Instant) -> Answer {
+    async fn confirm(
+        &self,
+        answer: Answer,
+        deadline: Instant,
+        permit: impl Future<Output = ()>,
+    ) -> Answer {
         if self.account.provider() != Provider::Groupme || answer.status != Some(401) {
             return answer;
         }
-        match timeout_at(deadline, self.who_am_i()).await {
+        let trying = async {
+            permit.await;
+            self.who_am_i().await
+        };
+        match timeout_at(deadline, trying).await {
             Ok(token) => groupme::confirmed(answer, &token),
             Err(_) => answer,
         }
     }
 
-    async fn not_looked_up(&self, answer: Answer, deadline: Instant) -> LookUp {
-        let answer = self.masked(self.confirm(answer, deadline).await);
+    async fn not_looked_up(
+        &self,
+        answer: Answer,
+        deadline: Instant,
+        permit: impl Future<Output = ()>,
+    ) -> LookUp {
+        let answer = self.masked(self.confirm(answer, deadline, permit).await);
         match answer.verdict {
             Verdict::Rejected => LookUp::CannotTell(answer.error.unwrap_or_default()),
             _ => LookUp::Failed(answer),

@@ -84,7 +84,7 @@ async fn reports(State(admin): State<Admin>) -> Json<Vec<LaneReport>> {
         admin
             .subject
             .get()
-            .map(|subject| subject.lanes.reports())
+            .map(|subject| subject.lanes.told_to_onlookers())
             .unwrap_or_default(),
     )
 }

@@ -17,6 +17,7 @@ use tidings_model::{
 };
 use tidings_providers::{Answer, Client, ClientError, LookUp};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{gate::Showed, limits::AccountLimit, traces::Traces};
 
@@ -65,6 +66,22 @@ pub(crate) enum CallEnded {
         result: LookedUp,
         showed: Option<Showed>,
     },
+}
+
+/// What calls of one tenure need for every request that they make.
+#[derive(Debug, Clone)]
+pub(crate) struct Permits {
+    pub(crate) limit: Arc<AccountLimit>,
+    pub(crate) fence: Fence,
+    /// The lane is let go.
+    pub(crate) end: CancellationToken,
+}
+
+impl Permits {
+    async fn one(&self) {
+        self.limit.permit().await;
+        self.fence.held().await;
+    }
 }
 
 /// What an attempt showed.
@@ -145,12 +162,13 @@ impl Caller {
         }
     }
 
-    /// One attempt.
+    /// One attempt. Its own permit is taken; what it may have to ask besides takes another.
     pub(crate) fn call(
         &self,
         ticket: Ticket,
         message: Arc<Message>,
         headers: &Headers,
+        permits: Permits,
         probe: bool,
     ) -> impl Future<Output = CallEnded> + Send + use<> {
         let client = self.client();
@@ -159,7 +177,7 @@ impl Caller {
             let (at, began) = (Timestamp::now(), Instant::now());
             let elapsed =
                 Duration::try_from(at.duration_since(message.enqueued_at)).unwrap_or_default();
-            let answer = answer_of(client.send(&message, elapsed)).await;
+            let answer = answer_of(client.send(&message, elapsed, permits.one())).await;
             span.showed(&answer);
             CallEnded::Sent(Box::new(Sent {
                 ticket,
@@ -171,13 +189,13 @@ impl Caller {
         }
     }
 
-    /// Reads a group's index once, for all these messages. Each page takes a permit.
+    /// Reads a group's index once, for all these messages. Each page takes a permit. Once the lane is let go it ends: what
+    /// it shows is nobody's business any more.
     pub(crate) fn look_up(
         &self,
         group: String,
         wanted: Vec<(Ticket, Arc<Message>)>,
-        limit: Arc<AccountLimit>,
-        fence: Fence,
+        permits: Permits,
         probe: bool,
     ) -> impl Future<Output = CallEnded> + Send + use<> {
         let client = self.client();
@@ -191,16 +209,15 @@ impl Caller {
                 .iter()
                 .map(|(_, message)| message.source_guid())
                 .collect();
-            let permit = || {
-                let (limit, fence) = (limit.clone(), fence.clone());
-                async move {
-                    limit.permit().await;
-                    fence.held().await;
-                }
-            };
+            let permit = || permits.one();
             let reading =
                 AssertUnwindSafe(client.look_up(&group, since, &guids, permit)).catch_unwind();
-            let (result, showed) = match reading.await {
+            let read = tokio::select! {
+                biased;
+                () = permits.end.cancelled() => Ok(LookUp::CannotTell("the lane is let go".into())),
+                read = reading => read,
+            };
+            let (result, showed) = match read {
                 Ok(LookUp::Read { found, read_at }) => (
                     LookedUp::Read {
                         found,

@@ -106,6 +106,11 @@ impl Fleet {
         self.change(|ownership| ownership.step_back(account, Instant::now()));
     }
 
+    /// Which other worker has a place at the lane, as far as was heard.
+    pub(crate) fn owner(&self, account: &Account) -> Option<WorkerId> {
+        self.lock().owner(account, Instant::now())
+    }
+
     /// The lanes that this worker should be at, as that changes.
     pub(crate) fn wanted(&self) -> Wanted {
         self.wanted.subscribe()

@@ -25,6 +25,8 @@ pub(crate) struct Memories {
     remember: Remember,
     /// Where reading began: what was decided before is not known.
     pub(crate) since: Timestamp,
+    /// What had been written when reading began is read.
+    caught_up: watch::Sender<bool>,
     lanes: Mutex<HashMap<Account, Arc<LaneMemory>>>,
     archive: OnceCell<Archive>,
 }
@@ -53,11 +55,13 @@ impl LaneMemory {
             Record::Ordered { orders, .. } => {
                 self.orders.send_if_modified(|known| known.ordered(&orders));
             }
-            Record::Standing { orders, at, .. } => {
-                self.orders
-                    .send_if_modified(|known| known.stated(&orders, at));
+            record => {
+                if let Record::Standing { orders, at, .. } = &record {
+                    self.orders
+                        .send_if_modified(|known| known.stated(orders, *at));
+                }
+                self.lock().learn(record);
             }
-            record => self.lock().learn(record),
         }
         self.learned.notify_waiters();
     }
@@ -87,6 +91,7 @@ impl Memories {
             me,
             remember,
             since,
+            caught_up: watch::Sender::new(false),
             lanes: Mutex::default(),
             archive: OnceCell::new(),
         }
@@ -107,16 +112,37 @@ impl Memories {
     /// Follows the ledger for ever.
     pub(crate) async fn follow(&self, broker: &dyn Broker) {
         let mut from = ReadFrom::Since(self.since);
+        let mut until = ReadUntil::Now;
         loop {
-            if let Err(error) = self.read(broker, &mut from).await {
-                tracing::warn!(%error, "following the ledger was interrupted, and goes on");
+            match self.read(broker, &mut from, until).await {
+                Ok(()) if until == ReadUntil::Now => {
+                    until = ReadUntil::Forever;
+                    self.caught_up.send_replace(true);
+                    continue;
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "following the ledger was interrupted, and goes on");
+                }
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
-    async fn read(&self, broker: &dyn Broker, from: &mut ReadFrom) -> Result<(), BrokerError> {
-        let mut entries = broker.ledger(*from, ReadUntil::Forever).await?;
+    /// Waits until what had been written of the ledger lately is read: a lane that was taken earlier would stand still until
+    /// then.
+    pub(crate) async fn caught_up(&self) {
+        // The sender is this one's own.
+        let _ = self.caught_up.subscribe().wait_for(|read| *read).await;
+    }
+
+    async fn read(
+        &self,
+        broker: &dyn Broker,
+        from: &mut ReadFrom,
+        until: ReadUntil,
+    ) -> Result<(), BrokerError> {
+        let mut entries = broker.ledger(*from, until).await?;
         while let Some(entry) = entries.next().await {
             let entry = entry?;
             *from = ReadFrom::After(entry.position);
@@ -198,11 +224,25 @@ impl Archive {
                     .or_default()
                     .noted(&tenure, left);
             }
-            Record::Ordered { account, orders }
-            | Record::Standing {
-                account, orders, ..
-            } => {
+            Record::Ordered { account, orders } => {
                 self.orders.entry(account).or_default().learn(&orders);
+            }
+            Record::Standing {
+                account,
+                orders,
+                last,
+                ..
+            } => {
+                self.orders
+                    .entry(account.clone())
+                    .or_default()
+                    .learn(&orders);
+                if let Some((tenure, left)) = last.map(|last| *last) {
+                    self.tenures
+                        .entry(account)
+                        .or_default()
+                        .restated(tenure, left);
+                }
             }
             Record::Decided(_) | Record::Paused { .. } => {}
         }

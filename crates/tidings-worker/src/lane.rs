@@ -202,8 +202,7 @@ impl LaneContext {
     /// The pause to wait out, until when and why: an operator's, one's own, or one that the ledger tells of.
     fn pause(&self, gate: &mut Gate) -> Option<(Option<Timestamp>, String)> {
         let now = Timestamp::now();
-        if let Some(paused) = &self.memory.lock().paused
-            && paused.until > now
+        if let Some(paused) = self.memory.lock().paused(now)
             && gate.paused().is_none_or(|(until, _)| until < paused.until)
         {
             gate.inherit(paused.until);

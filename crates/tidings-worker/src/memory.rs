@@ -65,7 +65,7 @@ pub(crate) struct Memory {
     /// What was decided before this may have been forgotten.
     horizon: Option<Timestamp>,
     pub(crate) tenures: Tenures,
-    pub(crate) paused: Option<Paused>,
+    paused: Option<Paused>,
 }
 
 impl Memory {
@@ -98,12 +98,32 @@ impl Memory {
                 ..
             } => {
                 self.tenures.noted(&tenure, left);
-                self.paused = paused.map(|(until, why)| Paused { until, why });
+                self.pause(paused);
             }
-            Record::Paused { until, why, .. } => self.paused = Some(Paused { until, why }),
-            // These are the lane memory's.
-            Record::Ordered { .. } | Record::Standing { .. } => {}
+            Record::Paused { until, why, .. } => self.pause(Some((until, why))),
+            Record::Standing { last, paused, .. } => {
+                if let Some((tenure, left)) = last.map(|last| *last) {
+                    self.tenures.restated(tenure, left);
+                }
+                self.pause(paused);
+            }
+            // It is the lane memory's.
+            Record::Ordered { .. } => {}
         }
+    }
+
+    /// The longest pause holds: who let the lane go late, or never used it, may know of none, or of an earlier one.
+    fn pause(&mut self, paused: Option<(Timestamp, String)>) {
+        if let Some((until, why)) = paused
+            && self.paused.as_ref().is_none_or(|known| known.until < until)
+        {
+            self.paused = Some(Paused { until, why });
+        }
+    }
+
+    /// The pause that is on, if one is.
+    pub(crate) fn paused(&self, now: Timestamp) -> Option<&Paused> {
+        self.paused.as_ref().filter(|paused| paused.until > now)
     }
 
     /// Remembers a decision. The first outcome of a generation holds, and holds for all its turns.
@@ -242,6 +262,8 @@ pub(crate) fn lane_of(record: &Record) -> &Account {
 mod tests {
     use std::time::Duration;
 
+    use tidings_model::{Left, Tenure};
+
     use super::*;
 
     const REMEMBER: Remember = Remember {
@@ -353,6 +375,28 @@ mod tests {
         memory.decide(&delivered("m", 0, 1));
         memory.decide(&put_back("m", 5, 2));
         assert_eq!(memory.decided(&id, &turn(7)), Some(&Decided::Delivered));
+    }
+
+    #[test]
+    fn a_note_that_comes_late_ends_no_pause() {
+        let mut memory = Memory::new(REMEMBER);
+        let until = |second| Some((at(second), "rate limited".to_owned()));
+        let note = |paused| Record::Note {
+            tenure: Tenure {
+                account: account(),
+                worker: "a".into(),
+                number: 1,
+            },
+            at: at(0),
+            left: Left::Untouched,
+            paused,
+        };
+        memory.learn(note(until(600)));
+        memory.learn(note(None));
+        memory.learn(note(until(5)));
+        let paused = memory.paused(at(10)).unwrap();
+        assert_eq!(paused.until, at(600));
+        assert_eq!(memory.paused(at(600)), None);
     }
 
     #[test]

@@ -170,6 +170,14 @@ impl LaneMetrics {
         }
     }
 
+    /// The lane is not this worker's any more, not even to stand by: what was said of it last does not stand.
+    pub(crate) fn gone(&self) {
+        self.state(LaneState::Standby);
+        let (account, state) = (self.account.to_string(), LaneState::Standby.as_str());
+        gauge!("tidings_lane_state", "account" => account, "state" => state).set(0.0);
+        self.in_flight(0);
+    }
+
     /// The backlog, and how long it takes at the allowed rate.
     pub(crate) fn backlog(&self, ready: u64, rate: Rate) {
         self.ready

@@ -241,6 +241,16 @@ impl Ownership {
         self.echo.heard_for(now) <= SILENT || now.saturating_duration_since(other.at) <= SILENT
     }
 
+    /// Which other worker that is there has a place at the lane. While it moves two have, and one of them acts.
+    pub(crate) fn owner(&self, account: &Account, now: Instant) -> Option<WorkerId> {
+        let others = self
+            .others
+            .iter()
+            .filter(|(_, other)| other.subscribed.contains(account) && self.is_live(other, now));
+        let newest = others.max_by_key(|(_, other)| other.at);
+        newest.map(|(worker, _)| worker.clone())
+    }
+
     /// Who should be at the lane in this worker's stead.
     fn better_owner(&self, account: &Account, now: Instant) -> Option<&Heard> {
         let mine = (weight(account, &self.me), &self.me);

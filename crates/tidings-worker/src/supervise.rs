@@ -6,14 +6,11 @@ use std::{
     time::Duration,
 };
 
+use futures::future::{join, join_all};
 use opentelemetry_sdk::trace::SdkTracer;
 use tidings_broker::Broker;
 use tidings_model::{Account, Config, LaneReport, LaneState, WorkerId, config::AccountConfig};
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
     attempt::{Caller, CallerError, Secrets},
@@ -91,27 +88,24 @@ impl Lanes {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let gone = |account: &Account| {
-            !config.accounts.contains_key(account)
-                || callers.iter().any(|(changed, ..)| changed == account)
-        };
-        let stopping = {
-            let mut running = self.lock();
-            let gone: Vec<Account> = running
-                .keys()
-                .filter(|account| gone(account))
-                .cloned()
-                .collect();
-            gone.into_iter()
-                .filter_map(|account| running.remove_entry(&account))
-                .collect()
-        };
-        stop_all(stopping).await;
+        // Others serve what is gone, and are not kept waiting by those that change.
         self.shared.fleet.serve(config.accounts.keys().cloned());
-        for (account, wanted, caller) in callers {
-            let running = self.start(&account, wanted, caller, config.drain);
-            self.lock().insert(account, running);
-        }
+        let gone = {
+            let mut running = self.lock();
+            let gone = |account: &Account, _: &mut Running| !config.accounts.contains_key(account);
+            running.extract_if(.., gone).collect::<Vec<_>>()
+        };
+        let changing = callers
+            .into_iter()
+            .map(|(account, wanted, caller)| async move {
+                let before = self.lock().remove(&account);
+                if let Some(before) = before {
+                    stop(&account, before).await;
+                }
+                let running = self.start(&account, wanted, caller, config.drain);
+                self.lock().insert(account, running);
+            });
+        join(join_all(changing), stop_all(gone)).await;
         Ok(())
     }
 
@@ -162,7 +156,7 @@ impl Lanes {
     /// Stops every lane, in good order and all at once; returns those that hang.
     pub(crate) async fn stop(&self) -> Vec<Account> {
         let all = std::mem::take(&mut *self.lock());
-        stop_all(all.into_iter().collect()).await
+        stop_all(all).await
     }
 
     pub(crate) fn reports(&self) -> Vec<LaneReport> {
@@ -170,6 +164,16 @@ impl Lanes {
             .values()
             .map(|lane| lane.status.report())
             .collect()
+    }
+
+    /// The same, with the owner of those that another worker serves.
+    pub(crate) fn told_to_onlookers(&self) -> Vec<LaneReport> {
+        let mut reports = self.reports();
+        let others = reports.iter_mut();
+        for report in others.filter(|report| report.state == LaneState::Standby) {
+            report.owner = self.shared.fleet.owner(&report.account);
+        }
+        reports
     }
 
     /// The lanes whose loop has not turned lately, or has ended, each with why.
@@ -238,25 +242,30 @@ impl Lanes {
 }
 
 /// Stops lanes, in good order and all at once; returns those that hang, and are left as they are.
-async fn stop_all(lanes: Vec<(Account, Running)>) -> Vec<Account> {
-    let told_at = Instant::now();
-    for (_, lane) in &lanes {
-        lane.stop.send_replace(true);
-    }
-    let mut hanging = Vec::new();
-    for (account, lane) in lanes {
-        match timeout_at(told_at + lane.drain + LETTING_GO, lane.task).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%account, %error, "a lane ended badly"),
-            Err(_) => {
-                tracing::error!(%account, "the lane's loop hangs, and is left as it is: please report this");
-                // Its place is not: nobody else could serve the lane.
-                if let Some(place) = lane.status.take_place() {
-                    place.close().await;
-                }
-                hanging.push(account);
+async fn stop_all(lanes: impl IntoIterator<Item = (Account, Running)>) -> Vec<Account> {
+    let stopping = lanes.into_iter().map(|(account, lane)| async move {
+        let stopped = stop(&account, lane).await;
+        (!stopped).then_some(account)
+    });
+    let hanging = join_all(stopping).await;
+    hanging.into_iter().flatten().collect()
+}
+
+/// Says no of one that hangs, and is left as it is.
+async fn stop(account: &Account, lane: Running) -> bool {
+    lane.stop.send_replace(true);
+    let ended = timeout(lane.drain + LETTING_GO, lane.task).await;
+    match &ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%account, %error, "a lane ended badly"),
+        Err(_) => {
+            tracing::error!(%account, "the lane's loop hangs, and is left as it is: please report this");
+            // Its place is not: nobody else could serve the lane.
+            if let Some(place) = lane.status.take_place() {
+                place.close().await;
             }
         }
     }
-    hanging
+    lane.metrics.gone();
+    ended.is_ok()
 }

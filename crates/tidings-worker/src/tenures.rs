@@ -75,6 +75,23 @@ impl Tenures {
         }
     }
 
+    /// A tenure that was told of again. Reading began behind its opening where it is not known, so that it is older than all
+    /// that are.
+    pub(crate) fn restated(&mut self, tenure: Tenure, left: Option<Left>) {
+        let is_full = self.known.len() == Self::KEPT;
+        match self.known.iter_mut().find(|(known, _)| *known == tenure) {
+            Some((_, note)) => *note = note.take().or(left),
+            None if is_full => {}
+            None => self.known.push_front((tenure, left)),
+        }
+    }
+
+    /// The newest tenure that could have left anything, with its note where it wrote one.
+    pub(crate) fn last(&self) -> Option<&(Tenure, Option<Left>)> {
+        let touched = |(_, note): &&(Tenure, Option<Left>)| *note != Some(Left::Untouched);
+        self.known.iter().rev().find(touched)
+    }
+
     pub(crate) fn has_opened(&self, tenure: &Tenure) -> bool {
         self.known.iter().any(|(known, _)| known == tenure)
     }
@@ -157,6 +174,29 @@ mod tests {
         tenures.noted(&tenure("b", 1), Left::Untouched);
         tenures.opened(tenure("c", 1));
         assert_eq!(tenures.before(&tenure("c", 1)), Before::NoNote("a".into()));
+    }
+
+    #[test]
+    fn a_tenure_that_is_told_of_again_precedes_what_was_read() {
+        let mut tenures = Tenures::default();
+        tenures.opened(tenure("b", 1));
+        tenures.noted(&tenure("b", 1), Left::Untouched);
+        tenures.restated(tenure("a", 1), None);
+        tenures.opened(tenure("c", 1));
+        assert_eq!(tenures.before(&tenure("c", 1)), Before::NoNote("a".into()));
+        tenures.noted(&tenure("a", 1), Left::Only(vec![]));
+        tenures.restated(tenure("a", 1), None);
+        assert_eq!(tenures.before(&tenure("c", 1)), Before::Noted(only(&[])));
+    }
+
+    #[test]
+    fn the_last_tenure_is_the_newest_that_touched_anything() {
+        let mut tenures = Tenures::default();
+        assert_eq!(tenures.last(), None);
+        tenures.opened(tenure("a", 1));
+        tenures.opened(tenure("b", 1));
+        tenures.noted(&tenure("b", 1), Left::Untouched);
+        assert_eq!(tenures.last(), Some(&(tenure("a", 1), None)));
     }
 
     #[test]

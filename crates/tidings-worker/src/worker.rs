@@ -166,7 +166,11 @@ async fn serve(
     });
     background.spawn({
         let (fleet, broker, lanes) = (shared.fleet.clone(), broker.clone(), lanes.clone());
-        async move { fleet.turn(&*broker, || lanes.reports()).await }
+        let memories = shared.memories.clone();
+        async move {
+            memories.caught_up().await;
+            fleet.turn(&*broker, || lanes.reports()).await;
+        }
     });
     background.spawn({
         let (memories, fleet, broker) = (
@@ -252,7 +256,13 @@ async fn reload(
     config: &Config,
     verify: bool,
 ) -> Result<(), WorkerError> {
-    check_topology(broker, config, verify).await?;
+    match check_topology(broker, config, verify).await {
+        // It is waited for, here as at the start.
+        Err(WorkerError::Broker(error @ BrokerError::Away { .. })) => {
+            tracing::warn!(%error, "the broker is not checked for what the new configuration needs");
+        }
+        checked => checked?,
+    }
     lanes
         .become_those_of(config)
         .await

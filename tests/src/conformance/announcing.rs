@@ -19,7 +19,7 @@ pub(super) fn announcement(worker: &str, sequence: u64) -> Announcement {
         subscribed: Vec::new(),
         lanes: vec![LaneReport {
             account: account(OPS),
-            owner: worker.into(),
+            owner: Some(worker.into()),
             state: LaneState::Paused,
             rate: "20/s".parse().expect("a rate"),
             in_flight: 3,

@@ -241,7 +241,10 @@ impl Serving {
                 lanes.retain(|lane| lane.state == LaneState::Running);
                 if let Some(lane) = lanes.first() {
                     let names = lanes.iter().map(|lane| lane.account.to_string());
-                    return Ok((index, lane.owner.clone(), names.collect()));
+                    let Some(name) = lane.owner.clone() else {
+                        continue;
+                    };
+                    return Ok((index, name, names.collect()));
                 }
             }
             Err(())

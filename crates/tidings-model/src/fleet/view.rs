@@ -12,7 +12,7 @@ pub struct FleetView(HashMap<WorkerId, (Instant, Announcement)>);
 
 impl FleetView {
     /// Workers announce themselves each second or two: who was not heard for so long is not there.
-    pub const SILENT: Duration = Duration::from_secs(8);
+    pub const SILENT: Duration = Duration::from_secs(4);
 
     /// Takes in what a worker says. A late announcement does not replace a newer one, and who fell silent is forgotten:
     /// a worker that is started anew has another name.
@@ -27,30 +27,39 @@ impl FleetView {
 
     /// What those who are there said last.
     pub fn workers(&self, now: Instant) -> impl Iterator<Item = &Announcement> {
+        self.there(now).map(|(_, announcement)| announcement)
+    }
+
+    fn there(&self, now: Instant) -> impl Iterator<Item = &(Instant, Announcement)> {
         let heard = self.0.values();
-        let there = heard.filter(move |(at, _)| now.duration_since(*at) <= Self::SILENT);
-        there.map(|(_, announcement)| announcement)
+        heard.filter(move |(at, _)| now.duration_since(*at) <= Self::SILENT)
     }
 
     /// Each account that any worker can serve or serves, with its lane as the owner tells of it; `None` where nobody
     /// serves it.
     #[must_use]
     pub fn lanes(&self, now: Instant) -> BTreeMap<&Account, Option<&LaneReport>> {
-        let mut lanes: BTreeMap<&Account, Option<&LaneReport>> = BTreeMap::new();
-        for announcement in self.workers(now) {
+        let mut lanes: BTreeMap<&Account, Option<(Instant, &LaneReport)>> = BTreeMap::new();
+        for (at, announcement) in self.there(now) {
             for account in &announcement.accounts {
                 lanes.entry(account).or_default();
             }
             let served = announcement.lanes.iter();
             for report in served.filter(|report| report.state != LaneState::Standby) {
                 let told = lanes.entry(&report.account).or_default();
-                // While a lane moves, its next owner is idle beside the one that still works.
-                if told.is_none_or(|other| other.state == LaneState::Idle) {
-                    *told = Some(report);
+                // While a lane moves, its next owner is idle beside the one that still works; and one that was killed
+                // says nothing new.
+                let rank =
+                    |(at, report): (Instant, &LaneReport)| (report.state != LaneState::Idle, at);
+                if told.is_none_or(|other| rank(other) < rank((*at, report))) {
+                    *told = Some((*at, report));
                 }
             }
         }
-        lanes
+        let reports = lanes.into_iter();
+        reports
+            .map(|(account, told)| (account, told.map(|(_, report)| report)))
+            .collect()
     }
 }
 
@@ -64,7 +73,7 @@ mod tests {
         let account: Account = "groupme.ops".parse().unwrap();
         let report = LaneReport {
             account: account.clone(),
-            owner: worker.into(),
+            owner: Some(worker.into()),
             state,
             rate: "20/s".parse().unwrap(),
             in_flight: 3,
@@ -99,6 +108,18 @@ mod tests {
         assert_eq!(states(&fleet, later), []);
         fleet.hear(announcement("c", 1, LaneState::Running), later);
         assert_eq!(fleet.0.len(), 1, "nobody else is remembered");
+    }
+
+    #[test]
+    fn a_lane_whose_owner_was_killed_is_told_by_the_next_one() {
+        for (killed, next) in [("a", "b"), ("b", "a")] {
+            let (mut fleet, now) = (FleetView::default(), Instant::now());
+            fleet.hear(announcement(killed, 7, LaneState::Running), now);
+            let later = now + Duration::from_secs(3);
+            fleet.hear(announcement(next, 9, LaneState::Running), later);
+            let lanes = fleet.lanes(later).into_values().flatten();
+            assert!(lanes.map(|lane| lane.owner.clone()).eq([Some(next.into())]));
+        }
     }
 
     #[test]

@@ -73,7 +73,9 @@ async fn attempt(url: &str, trusted: &[CertificateDer<'static>], timeout: Durati
     roots.add_parsable_certificates(trusted.iter().cloned());
     let tls = with_roots(roots).unwrap();
     let client = Client::with_tls(&account, &config, SecretString::from("token"), tls).unwrap();
-    client.send(&message(account), Duration::ZERO).await
+    client
+        .send(&message(account), Duration::ZERO, std::future::ready(()))
+        .await
 }
 
 fn message(account: Account) -> Message {

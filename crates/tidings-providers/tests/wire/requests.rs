@@ -12,7 +12,7 @@ async fn sent(message: &Message, elapsed: Duration) -> Heard {
     let (status, body) = accepted(provider);
     let server = Server::answering(status, body).await;
     let answer = client(provider, server.url(), LONG)
-        .send(message, elapsed)
+        .send(message, elapsed, std::future::ready(()))
         .await;
     assert_eq!(answer.verdict, Verdict::Delivered, "{answer:?}");
     let heard = server.heard_once();
@@ -245,7 +245,11 @@ async fn each_provider_gives_its_name_for_the_message_where_it_has_one() {
 async fn a_payload_for_another_provider_is_not_sent() {
     let server = Server::answering(201, "").await;
     let answer = client(Provider::Groupme, server.url(), LONG)
-        .send(&plain(Provider::Raven), Duration::ZERO)
+        .send(
+            &plain(Provider::Raven),
+            Duration::ZERO,
+            std::future::ready(()),
+        )
         .await;
     assert_eq!(answer.verdict, Verdict::Rejected);
     assert!(server.heard().is_empty());

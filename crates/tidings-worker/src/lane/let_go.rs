@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use tidings_broker::LaneEvent;
-use tidings_model::{Left, MessageId, Record, Tenure};
+use tidings_model::{LaneState, Left, MessageId, Record, Tenure};
 use tokio::{
     sync::watch,
     time::{Instant, timeout, timeout_at},
@@ -28,6 +28,7 @@ impl Serving {
     /// Lets the lane go in good order: nothing new starts, calls in flight finish, what is decided is confirmed.
     pub(super) async fn let_go(mut self, context: &LaneContext, gate: &mut Gate, drain: Duration) {
         context.fleet.left(&context.account);
+        self.end.cancel();
         let deadline = Instant::now() + drain;
         self.leave_what_waits();
         self.finish_calls(deadline, context, gate).await;
@@ -46,6 +47,7 @@ impl Serving {
             }
         }
         self.leave_everything();
+        self.tell_calls(context);
         self.lane.settle.close().await;
         self.drop_events();
     }
@@ -61,13 +63,18 @@ impl Serving {
     ) -> End {
         tracing::warn!(account = %context.account, why, "the lane is lost");
         context.fleet.left(&context.account);
+        context.status.set(LaneState::Draining);
+        self.end.cancel();
         self.leave_what_waits();
         self.finish_calls(Instant::now() + LOST, context, gate)
             .await;
         let note = self.note(gate);
         self.leave_everything();
+        self.tell_calls(context);
         self.lane.settle.close().await;
         self.drop_events();
+        // Another may serve it: what this one still has to do is to write its note.
+        context.status.set(LaneState::Standby);
         let Some(note) = note else { return End::Again };
         tokio::select! {
             () = write_until_confirmed(context, note) => End::Again,
@@ -101,6 +108,7 @@ impl Serving {
                 // What it would lead to is no longer ours to do; the next owner looks again.
                 CallEnded::LookedUp { .. } => {}
             }
+            self.tell_calls(context);
         }
     }
 

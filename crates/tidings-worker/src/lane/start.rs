@@ -12,6 +12,7 @@ use super::{
     tenure::{Phase, Serving},
 };
 use crate::{
+    attempt::Permits,
     gate::{Allowance, Gate},
     limits::Line,
     policy::{self, Next},
@@ -32,10 +33,15 @@ impl Serving {
     /// Starts every call that the gate, the limits and the fence allow now.
     pub(super) fn start_what_may(&mut self, context: &LaneContext, gate: &mut Gate) {
         (self.wake_at, self.waits_for_fence) = (None, false);
-        if !matches!(self.phase, Phase::Open { .. }) {
+        // A place that was given up from outside, since this loop hung, may be another's by now.
+        if !matches!(self.phase, Phase::Open { .. }) || !context.status.has_its_place() {
             return;
         }
         while !self.held.is_empty() && self.may_start_one_more(context, gate) {
+            if gate.allowance(Timestamp::now()) == Allowance::Probe {
+                // Before the fence is looked at: reading a file can take its time.
+                context.caller.renew_secret();
+            }
             match self.pick(context) {
                 Pick::Start(job) => self.start(*job, context, gate),
                 Pick::Wait(until) => {
@@ -152,15 +158,15 @@ impl Serving {
 
     fn start(&mut self, job: Job, context: &LaneContext, gate: &mut Gate) {
         let probe = gate.start();
-        if probe {
-            context.caller.renew_secret();
-        }
         if job.needs_look_up() {
             return self.start_look_up(job, probe, context);
         }
         context.metrics.rate_wait(job.held_since.elapsed());
         let (ticket, message) = (job.delivery.ticket, job.message.clone());
-        let call = context.caller.call(ticket, message, &job.headers, probe);
+        let permits = self.permits();
+        let call = context
+            .caller
+            .call(ticket, message, &job.headers, permits, probe);
         self.calling.insert(job.delivery.ticket, job);
         self.calls.push(call.boxed());
     }
@@ -180,13 +186,17 @@ impl Serving {
         for job in together {
             self.calling.insert(job.delivery.ticket, job);
         }
-        let (limit, fence) = (Arc::clone(&self.limit), self.lane.fence.clone());
-        self.calls.push(
-            context
-                .caller
-                .look_up(group, wanted, limit, fence, probe)
-                .boxed(),
-        );
+        let permits = self.permits();
+        let look_up = context.caller.look_up(group, wanted, permits, probe);
+        self.calls.push(look_up.boxed());
+    }
+
+    fn permits(&self) -> Permits {
+        Permits {
+            limit: Arc::clone(&self.limit),
+            fence: self.lane.fence.clone(),
+            end: self.end.clone(),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ impl Status {
     pub(crate) fn new(account: Account, owner: WorkerId, rate: Rate) -> Self {
         let report = LaneReport {
             account,
-            owner,
+            owner: Some(owner),
             state: LaneState::Standby,
             rate,
             in_flight: 0,
@@ -102,6 +102,12 @@ impl Status {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    /// Whether the lane has a place that was not given up from outside.
+    pub(crate) fn has_its_place(&self) -> bool {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.is_some()
     }
 
     pub(crate) fn report(&self) -> LaneReport {

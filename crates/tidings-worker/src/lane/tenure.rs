@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tidings_broker::{BrokerError, Delivery, Lane, LaneEvent, Ticket};
 use tidings_model::{Account, LaneState, MessageId, Tenure};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{End, LaneContext, SHORT_PAUSE, Told, job::Job, open::open};
 use crate::{
@@ -42,6 +43,8 @@ pub(super) struct Serving {
     /// When to look again at what waits.
     pub(super) wake_at: Option<Instant>,
     pub(super) waits_for_fence: bool,
+    /// The lane is let go, or lost.
+    pub(super) end: CancellationToken,
 }
 
 /// How far a tenure has come.
@@ -94,6 +97,7 @@ impl Serving {
             settling: HashMap::new(),
             wake_at: None,
             waits_for_fence: false,
+            end: CancellationToken::new(),
         }
     }
 
@@ -234,8 +238,7 @@ impl Serving {
             now,
         ));
         self.destinations = DestinationLimits::new(&context.config.destination_rate, now);
-        let paused = context.memory.lock().paused.clone();
-        if let Some(paused) = paused.filter(|paused| paused.until > Timestamp::now())
+        if let Some(paused) = context.memory.lock().paused(Timestamp::now())
             && gate.is_open()
         {
             gate.inherit(paused.until);
@@ -283,6 +286,10 @@ impl Serving {
             (Phase::Open { .. }, _) if gate.is_open() => context.status.set(LaneState::Running),
             (Phase::Open { .. }, _) => context.status.set(LaneState::Probing),
         }
+        self.tell_calls(context);
+    }
+
+    pub(super) fn tell_calls(&self, context: &LaneContext) {
         context.status.in_flight(self.calling.len());
         context.metrics.in_flight(self.calling.len());
     }

@@ -13,7 +13,7 @@ fn announcement(sequence: u64) -> Announcement {
         subscribed: Vec::new(),
         lanes: vec![LaneReport {
             account: account("groupme.ops"),
-            owner: "w-1".into(),
+            owner: Some("w-1".into()),
             state: LaneState::Paused,
             rate: "20/s".parse().unwrap(),
             in_flight: 2,

@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     connection::Connection,
-    exit::Exit,
+    exit::{Exit, Usage},
     output::{Lines, say},
 };
 
@@ -45,7 +45,6 @@ const NOBODY_ANY_MORE: &str = "no worker is heard any more: either all have ende
 ///
 /// On a terminal the table is drawn anew each second until it is interrupted; elsewhere it is printed once.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     #[command(flatten)]
     connection: Connection,
@@ -61,6 +60,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(verb) = args.verb {
+        if args.json || args.once {
+            let words = "--json and --once are for the table, and not for what is asked of a lane";
+            return Err(Usage(words.into()).into());
+        }
         return verb.give(&args.connection).await;
     }
     tokio::select! {

@@ -166,9 +166,10 @@ async fn write(broker: &dyn Broker, account: Account, orders: Orders) -> anyhow:
                 LaneState::Paused => printable(report.why.as_deref().unwrap_or("paused")),
                 _ => format!("{} at {}", report.state.as_str(), report.rate).into(),
             };
+            let owner = report.owner.as_ref().map_or("-", |owner| owner.as_str());
             say(&format!(
                 "{account}: {what}; served by {}",
-                printable(report.owner.as_str())
+                printable(owner)
             ));
             return Ok(Exit::Done);
         }

@@ -42,7 +42,7 @@ impl<'f> LaneRow<'f> {
         Self {
             account,
             state: report.map_or("unserved", |report| report.state.as_str()),
-            owner: report.map(|report| &report.owner),
+            owner: report.and_then(|report| report.owner.as_ref()),
             report: report.map(|report| Report {
                 rate: report.rate,
                 in_flight: report.in_flight,
