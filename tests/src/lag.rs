@@ -41,10 +41,16 @@ impl Lag {
         lag
     }
 
-    /// The worst of all.
-    pub fn worst(&self) -> Duration {
+    /// The worst that was under way between two moments, in milliseconds since 1970.
+    pub fn worst_within(&self, (from, to): (i64, i64)) -> Duration {
         let stalls = lock(&self.stalls);
-        let worst = stalls.iter().map(|(_, late)| *late).max();
+        let first = stalls.partition_point(|(at, _)| *at < from);
+        let began =
+            |(at, late): &(i64, Duration)| at - i64::try_from(late.as_millis()).unwrap_or(i64::MAX);
+        let under_way = stalls[first..]
+            .iter()
+            .take_while(|stall| began(stall) <= to);
+        let worst = under_way.map(|(_, late)| *late).max();
         worst.unwrap_or_default()
     }
 

@@ -1,5 +1,5 @@
 //! A dead letters' stream forgets its oldest part, or is another one under the same name: what is counted from the index
-//! is what is there.
+//! is what is there; what was renewed stays.
 
 #![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
 
@@ -22,6 +22,11 @@ mod rabbitmq_3_10 {
     async fn what_a_stream_forgot_is_counted_no_more() {
         super::what_a_stream_forgot_is_counted_no_more(Flavour::Debian).await;
     }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_renewed_outlives_what_stood_beside_it() {
+        super::what_is_renewed_outlives_what_stood_beside_it(Flavour::Debian).await;
+    }
 }
 
 mod rabbitmq_4_3 {
@@ -30,6 +35,11 @@ mod rabbitmq_4_3 {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_a_stream_forgot_is_counted_no_more() {
         super::what_a_stream_forgot_is_counted_no_more(Flavour::V43).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_renewed_outlives_what_stood_beside_it() {
+        super::what_is_renewed_outlives_what_stood_beside_it(Flavour::V43).await;
     }
 }
 
@@ -176,4 +186,32 @@ async fn what_a_stream_forgot_is_counted_no_more(flavour: Flavour) {
         stream.write(name, count).await;
         assert_eq!(stream.counted().await, count, "{name}");
     }
+}
+
+async fn what_is_renewed_outlives_what_stood_beside_it(flavour: Flavour) {
+    let stream = Stream::new(flavour).await;
+    stream.write("kept", 1).await;
+    let ids = async || -> Vec<String> {
+        let letters = stream.says(&["list"]).await;
+        let id = |letter: &Value| letter["message"]["id"].as_str().unwrap().to_owned();
+        letters.iter().map(id).collect()
+    };
+    let mut written = 0;
+    eventually("the stream forgets what was written after it", async || {
+        stream.write(&format!("m-{written}"), BATCH).await;
+        written += BATCH;
+        let renewed = stream.says(&["renew", "kept-0"]).await;
+        assert_eq!(renewed[0]["done"], 1, "{renewed:?}");
+        match ids().await.contains(&"m-0-0".to_owned()) {
+            true => Err(written),
+            false => Ok(()),
+        }
+    })
+    .await;
+    let kept = ids().await.into_iter().filter(|id| id == "kept-0");
+    assert_eq!(kept.count(), 1);
+    let shown = stream.says(&["show", "kept-0"]).await;
+    assert_eq!(shown[0]["state"], "open");
+    let planned = stream.says(&["replay", "kept-0", "--dry-run"]).await;
+    assert_eq!(planned[0]["planned"], 1, "{planned:?}");
 }

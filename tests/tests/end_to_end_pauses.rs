@@ -216,6 +216,7 @@ async fn a_provider_that_is_down_costs_probes_and_is_caught_up_with_at_the_limit
     // Without its beginning and its end, where there may be no backlog.
     let at = lane.arrivals(book);
     let caught_up = (at[100], at[BACKLOG - 100]);
-    lane.is_kept_and_used(&fleet, book, &lag, &[("catching up", caught_up)]);
+    let used = lane.is_kept_and_used(&fleet, book, &lag, &[("catching up", caught_up)]);
+    assert_eq!(used, Ok(()));
     assert!(worker.terminate().await.success());
 }

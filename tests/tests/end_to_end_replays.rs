@@ -251,8 +251,14 @@ async fn what_may_have_been_delivered_is_sent_again_with_consent_alone(on: On) {
         .await;
     assert_eq!(said[1]["replayed"], 10);
     assert_eq!(fleet.delivered_of(1, 10).await, 10);
+    let book = fleet.sandbox.book().await;
+    assert_eq!(
+        book.summary.refused_by_status.get(&409),
+        None,
+        "GroupMe's were looked up, and not sent"
+    );
     // GroupMe's were found, and Raven's were sent again since somebody agreed to that.
-    for (id, times) in fleet.sandbox.book().await.times() {
+    for (id, times) in book.times() {
         let expected = if id.starts_with("groupme.") { 1 } else { 2 };
         assert_eq!(times, expected, "{id}");
     }

@@ -286,7 +286,7 @@ mod tests {
         let errors = parse(text).unwrap_err();
         let text = errors.to_string();
         for expected in [
-            "`brokr`",
+            "`brokr`: is not a key that is known here: accounts, admin, broker, dead, drain, heartbeat, ledger, prefix, remember",
             "`drain`",
             "`accounts.\"groupme.ops\".rate`",
             "`accounts.\"groupme.ops\".burst`",

@@ -163,7 +163,7 @@ fn start_logging(format: LogFormat) {
 fn load(path: &Path) -> Result<Config, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let variable = |name| std::env::var(name).ok();
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let overrides = Overrides {
         broker: variable("TIDINGS_BROKER"),
         admin: variable("TIDINGS_ADMIN"),

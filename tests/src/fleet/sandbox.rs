@@ -81,6 +81,7 @@ pub fn http() -> reqwest::Client {
     });
     reqwest::Client::builder()
         .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
         .build()
         .expect("a client")
 }

@@ -1,5 +1,8 @@
 //! Who may look in, and what may act.
 
+use jiff::Timestamp;
+use tidings_broker::DeadRecord;
+use tidings_model::{LetterHead, Reason};
 use tidings_tests::{
     fleet::{Fleet, On, Role, http},
     on_each_broker,
@@ -45,22 +48,39 @@ async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
     assert_eq!(rebound.await.expect("an answer").status(), 421);
 
     // Whatever is missing or wrong, nothing is done.
+    let letter = DeadRecord::Letter {
+        head: LetterHead {
+            id: None,
+            account: "groupme.ops".parse().ok(),
+            reason: Reason::Undecodable,
+            attempts: Vec::new(),
+            dead_at: Timestamp::now(),
+            generation: 0,
+            maybe_delivered: false,
+            stood_at: None,
+        },
+        body: "not a message".into(),
+    };
+    fleet.broker.record(vec![letter]).await.expect("a letter");
     let plan = http
         .get(format!("{at}plan?verb=discard&state=all"))
         .header("cookie", &cookie)
         .send();
-    assert_eq!(plan.await.expect("a plan").status(), 200);
-    let (origin, form) = (
-        at.trim_end_matches('/'),
-        "verb=renew&request=%7B%7D&token=guessed",
-    );
-    for (sent_origin, sent_cookie) in [
-        (None, Some(cookie.as_str())),
-        (Some("http://evil.example"), Some(cookie.as_str())),
-        (Some("null"), Some(cookie.as_str())),
-        (Some(origin), None),
-        (Some(origin), Some(cookie.as_str())),
+    let plan = plan.await.expect("a plan").text().await.expect("a page");
+    let (_, token) = plan.split_once("name=\"token\"").expect("a token");
+    let (_, token) = token.split_once("value=\"").expect("a token");
+    let (token, _) = token.split_once('"').expect("a token");
+    let origin = at.trim_end_matches('/');
+    let (evil, null) = ("http://evil.example", "null");
+    for (sent_origin, sent_cookie, token, expected) in [
+        (None, true, token, 403),
+        (Some(evil), true, token, 403),
+        (Some(null), true, token, 403),
+        (Some(origin), false, token, 403),
+        (Some(origin), true, "guessed", 403),
+        (Some(origin), true, token, 303),
     ] {
+        let form = format!("verb=renew&request=%7B%7D&token={token}");
         let mut post = http
             .post(format!("{at}operations"))
             .header("content-type", "application/x-www-form-urlencoded")
@@ -68,11 +88,11 @@ async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
         if let Some(origin) = sent_origin {
             post = post.header("origin", origin);
         }
-        if let Some(cookie) = sent_cookie {
-            post = post.header("cookie", cookie);
+        if sent_cookie {
+            post = post.header("cookie", &cookie);
         }
         let status = post.send().await.expect("an answer").status();
-        assert_eq!(status, 403, "{sent_origin:?} {sent_cookie:?}");
+        assert_eq!(status, expected, "{sent_origin:?} {sent_cookie} {token}");
     }
 
     // Where others can reach it, they say who they are.

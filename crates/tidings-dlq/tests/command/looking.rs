@@ -1,12 +1,10 @@
 //! Looking: list, show, export, watch.
 
-use std::{
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::process::{Command, Stdio};
 
-use jiff::Timestamp;
-use tidings_model::{Draft, Reason};
+use jiff::{Timestamp, ToSpan as _};
+use tidings_broker::DeadRecord;
+use tidings_model::{Attempt, Draft, Reason};
 
 use crate::{
     records::{died, undecodable},
@@ -156,6 +154,24 @@ async fn a_letter_is_shown_with_what_helps() {
     );
     assert!(!acts_on_a_terminal(&(shown.stdout + &bytes.stdout)));
     assert_eq!(world.run(&["show", "a", "--json"]).json().len(), 1);
+    let DeadRecord::Letter { mut head, body } = died("tried", Reason::AttemptsExhausted, 1) else {
+        unreachable!()
+    };
+    let later = |(number, words): (i64, &str)| Attempt {
+        at: head.attempts[0].at + number.seconds(),
+        error: Some(words.into()),
+        ..head.attempts[0].clone()
+    };
+    head.attempts = [(0, "the first"), (2, "the second"), (9, "the third")]
+        .map(later)
+        .into();
+    world.add([DeadRecord::Letter { head, body }]).await;
+    let tried = world.run(&["show", "tried"]).stdout;
+    let place = |words| tried.find(words).expect("an attempt");
+    assert!(
+        place("the first") < place("the second") && place("the second") < place("the third"),
+        "{tried}"
+    );
     let absent = world.run(&["show", "nobody"]);
     assert_eq!((absent.status, absent.stdout.as_str()), (1, ""));
     assert!(absent.words.contains("nobody"), "{absent:?}");
@@ -189,16 +205,33 @@ async fn what_comes_while_somebody_watches_is_shown() {
     let world = World::with([died("old", Reason::Rejected, 1)]).await;
     let mut command = world.command(&["watch", "--limit", "1", "--json"]);
     let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
-    // Nobody can tell when it has begun to watch.
+    // Nobody can tell when it has begun to watch. What is renewed meanwhile is no new death.
     while watching.try_wait().unwrap().is_none() {
+        assert_eq!(world.run(&["renew", "old"]).status, 0);
         world.add([died("new", Reason::Rejected, 0)]).await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let said: Said = watching.wait_with_output().unwrap().into();
     let [letter] = &said.json()[..] else {
         panic!("{said:?}");
     };
     assert_eq!(letter["message"]["id"], "new");
+}
+
+#[tokio::test]
+async fn what_died_before_somebody_watches_is_shown_as_it_is_now() {
+    let letters = ["a", "b"].map(|id| died(id, Reason::Rejected, 1));
+    let world = World::with(letters).await;
+    assert_eq!(world.run(&["discard", "a", "--why", "no"]).status, 0);
+    for (state, id) in [("open", "b"), ("discarded", "a")] {
+        let watch = [
+            "watch", "--since", "1h", "--limit", "1", "--json", "--state", state,
+        ];
+        let letter = &world.run(&watch).json()[0];
+        assert_eq!(
+            (&letter["message"]["id"], &letter["state"]),
+            (&id.into(), &state.into())
+        );
+    }
 }
 
 #[test]

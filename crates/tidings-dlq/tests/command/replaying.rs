@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all};
 use jiff::Timestamp;
 use serde_json::json;
-use tidings_broker::DeadRecord;
+use tidings_broker::{DeadRecord, ReadFrom, ReadUntil};
 use tidings_dlq::{
     Request,
     operator::{OperatorError, Pace, Resumed, Watch},
@@ -83,6 +83,29 @@ async fn a_plan_leaves_alone_what_must_not_be_sent() {
         said.words
     );
     assert_eq!(said.json()[0]["skipped"], 3);
+    let said = world.run(&["replay", "--dry-run", "--json", "--including-unknown"]);
+    let plan = &said.json()[0];
+    assert_eq!(
+        (
+            &plan["accounts"],
+            &plan["reasons"],
+            &plan["maybe_delivered"]
+        ),
+        (
+            &json!({"raven.ops": 2}),
+            &json!({"attempts-exhausted": 2}),
+            &json!(1)
+        )
+    );
+    for words in [
+        "to replay: 2 letters",
+        "accounts: raven.ops 2",
+        "reasons: attempts-exhausted 2",
+        "may have been delivered: 1",
+        "left alone: 1, since they have expired",
+    ] {
+        assert!(said.words.contains(words), "{words} in {}", said.words);
+    }
     let said = world.run(&["replay", "--json"]);
     assert_eq!(
         said.status, 2,
@@ -108,6 +131,72 @@ async fn a_plan_leaves_alone_what_must_not_be_sent() {
         ("maybe".to_owned(), headers(true)),
     ];
     assert_eq!(world.queued().await, expected);
+    let audit = world.run(&["audit", "--json"]).json();
+    let which: Vec<_> = audit.iter().map(|one| one["which"].to_string()).collect();
+    assert!(
+        which
+            .iter()
+            .any(|which| which.contains("also what may have been delivered")),
+        "{which:?}"
+    );
+    assert!(
+        audit
+            .iter()
+            .all(|one| one["by"].as_str().unwrap().starts_with("ann@") && one["planned"] == 1)
+    );
+
+    // What has expired goes once it was mended.
+    let said = world.run(&["edit", "expired", "--remove", "/expires_at", "--json"]);
+    assert_eq!(said.status, 0, "{}", said.words);
+    assert_eq!(world.queued().await.len(), 3);
+}
+
+/// Nothing is done that the audit does not tell of already.
+#[tokio::test]
+async fn the_audit_is_written_before_the_act() {
+    let world = World::with(["a", "b"].map(plain)).await;
+    assert_eq!(world.run(&["replay", "a", "--yes"]).status, 0);
+    assert_eq!(world.run(&["discard", "b", "--why", "no"]).status, 0);
+    let mut entries = world
+        .broker
+        .dead(ReadFrom::First, ReadUntil::Now)
+        .await
+        .unwrap();
+    let mut steps = Vec::new();
+    while let Some(entry) = entries.next().await {
+        steps.push(match entry.unwrap().record {
+            DeadRecord::Letter { .. } => "letter",
+            DeadRecord::Claim(_) => "claim",
+            DeadRecord::Resolution(_) => "resolution",
+            DeadRecord::Audit(Audit::Began(_)) => "began",
+            DeadRecord::Audit(Audit::Ended(_)) => "ended",
+            _ => "something else",
+        });
+    }
+    let act = ["began", "claim", "resolution", "ended"];
+    assert_eq!(steps, [&["letter", "letter"][..], &act, &act].concat());
+}
+
+/// A replay was killed when it may have sent a message; somebody renewed its letter, and somebody else sends it.
+#[tokio::test]
+async fn what_a_replay_may_have_sent_is_looked_for_whoever_took_it_over() {
+    let (_, records) = cut_off("bob@host", "a");
+    let world = World::with([plain("a")].into_iter().chain(records)).await;
+    let said = world.run(&["renew", "a", "--take-over"]);
+    assert_eq!(said.status, 0, "{}", said.words);
+    let said = world.run(&["edit", "a", "--set", "/payload/message=x", "--json"]);
+    assert!(
+        said.words.contains("may have been delivered"),
+        "{}",
+        said.words
+    );
+    let said = world.run(&["restore", "a"]);
+    assert_eq!(said.status, 0, "{}", said.words);
+    // The ledger tells nothing of that time.
+    let said = world.run(&["replay", "a", "--yes", "--json"]);
+    assert_eq!(said.json()[1]["replayed"], 1, "{}", said.words);
+    let headers = world.queued().await.pop().unwrap().1;
+    assert!(headers.maybe_delivered, "{headers:?}");
 }
 
 #[tokio::test]
@@ -132,6 +221,19 @@ async fn what_somebody_claimed_is_left_to_him_until_it_is_taken_over() {
 async fn what_was_cut_off_goes_on_with_what_it_was_begun_for() {
     let (operation, records) = cut_off("ann@host", "a");
     let world = World::with([plain("a")].into_iter().chain(records)).await;
+    let resume = operation.to_string();
+    for other in [
+        &["--dry-run"][..],
+        &["--rate", "5/s"],
+        &["--including-unknown"],
+        &["--account", "raven.ops"],
+        &["--limit", "1"],
+        &["a"],
+    ] {
+        let said = world.run(&[&["replay", "--resume", &resume], other].concat());
+        assert_eq!(said.status, 2, "it goes on as it was begun: {other:?}");
+    }
+    assert!(world.queued().await.is_empty());
     let ann = world.operator("ann@host");
     let Resumed::Replay(replay) = ann.resume(operation, false).await.unwrap() else {
         panic!("it has not ended");

@@ -1,4 +1,4 @@
-use std::{fmt::Display, num::NonZeroU32, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, fmt::Display, num::NonZeroU32, str::FromStr, time::Duration};
 
 use toml::{Table, Value};
 
@@ -8,6 +8,8 @@ use crate::Delay;
 pub(super) struct Reader<'p> {
     path: String,
     table: Table,
+    /// The keys that were asked for.
+    known: BTreeSet<String>,
     renamed: Vec<(&'static str, &'static str)>,
     problems: &'p mut Vec<String>,
 }
@@ -17,6 +19,7 @@ impl<'p> Reader<'p> {
         Self {
             path: path.to_owned(),
             table,
+            known: BTreeSet::new(),
             renamed: Vec::new(),
             problems,
         }
@@ -71,6 +74,7 @@ impl<'p> Reader<'p> {
         default: T,
         read: impl FnOnce(Value) -> Result<T, String>,
     ) -> T {
+        self.known.insert(key.to_owned());
         match self.table.remove(key).map(read) {
             None => default,
             Some(Ok(value)) => value,
@@ -193,8 +197,10 @@ impl<'p> Reader<'p> {
             .into_iter()
             .map(|(key, _)| key)
             .collect();
+        let known: Vec<String> = std::mem::take(&mut self.known).into_iter().collect();
         for key in unknown {
-            self.problem_at(&key, "is not a key that is known here");
+            let what = format!("is not a key that is known here: {}", known.join(", "));
+            self.problem_at(&key, &what);
         }
     }
 }

@@ -54,6 +54,22 @@ async fn the_lanes_are_those_that_workers_announce() {
 }
 
 #[tokio::test]
+async fn where_the_broker_is_may_be_said_before_what_is_asked() {
+    let world = World::new().await;
+    let url = world.url();
+    for arguments in [
+        ["lanes", "--broker", &url, "pause", "groupme.ops"],
+        ["lanes", "pause", "groupme.ops", "--broker", &url],
+    ] {
+        let said = world.run(&arguments);
+        assert_eq!(said.status, 0, "{said:?}");
+        assert!(said.stderr.contains("no worker serves"), "{said:?}");
+    }
+    let both = world.run(&["lanes", "--json", "pause", "groupme.ops"]);
+    assert_eq!(both.status, 2, "{both:?}");
+}
+
+#[tokio::test]
 async fn without_a_worker_there_are_no_lanes_and_it_says_so() {
     let said = World::new().await.run(&["lanes"]);
     assert_eq!((said.status, said.stdout.as_str()), (0, ""));
