@@ -49,6 +49,14 @@ async fn demo(broker: Option<&str>) {
         "rejected",
         "expired",
         "attempts-exhausted",
+        "decided before",
+        "the provider had it already",
+        "-later ",
+        "delivered  groupme.ops",
+        "delivered  whatspie.shop",
+        "delivered  grupo.site",
+        "delivered  raven.crm",
+        "delivered  pingup.acme",
         "Where to look next",
     ] {
         assert!(text.contains(shown), "{shown}:\n{text}");

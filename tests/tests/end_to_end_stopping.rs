@@ -184,12 +184,12 @@ async fn a_stop_does_not_wait_for_a_reload(on: On) {
         .await;
     let worker = fleet.worker().await;
     fleet.send(&messages(changes, "hangs", 1)).await;
-    eventually("a call hangs, and another lane runs", async || {
+    eventually("a call hangs, and another lane has a place", async || {
         let summary = fleet.sandbox.summary().await;
         let calls = summary.provider(Provider::Raven).calls;
         let state = worker.lane(stays).await.map(|lane| lane.state);
         match (calls, state) {
-            (1, Some(LaneState::Running)) => Ok(()),
+            (1, Some(LaneState::Idle)) => Ok(()),
             other => Err(other),
         }
     })

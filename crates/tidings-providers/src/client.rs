@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret as _, SecretString};
 use tidings_model::{Account, Message, Payload, Provider, Verdict, config::AccountConfig, mask};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 use crate::{
     account::{self, ClientError},
@@ -29,7 +32,7 @@ use crate::{
 /// # async fn example(config: &Config, message: &Message) -> Result<(), ClientError> {
 /// let account = &message.account;
 /// let client = Client::new(account, &config.accounts[account], "the secret".into())?;
-/// let answer = client.send(message, Duration::ZERO).await;
+/// let answer = client.send(message, Duration::ZERO, async {}).await;
 /// if answer.verdict == Verdict::Unknown && !answer.pauses_lane {
 ///     println!("nobody can say what became of {}: {:?}", message.id, answer.error);
 /// }
@@ -42,7 +45,13 @@ pub struct Client {
     secret: SecretString,
     http: Http,
     timeout: Duration,
+    /// When GroupMe's token was tried last, and what that told.
+    tried: Mutex<Option<(Instant, Check)>>,
 }
+
+/// For how long a token that works is known to work. A message to somebody else's group says 401 too, and costs no
+/// second call each.
+const WORKS: Duration = Duration::from_secs(60);
 
 impl Client {
     /// A client for an account; it makes no call yet. Proxies of the environment are not used: what they answer could
@@ -89,13 +98,15 @@ impl Client {
             secret,
             http,
             timeout: config.timeout,
+            tried: Mutex::default(),
         })
     }
 
     /// Makes one attempt to send a message, within the account's timeout. `elapsed` is the time since the message was
     /// enqueued: Pingup is told what is left of its delay.
     ///
-    /// A 401 of GroupMe is confirmed with a second call, within the same timeout, once there is a `permit` for it.
+    /// A 401 of GroupMe is confirmed with a second call, once there is a `permit` for it, in what is left of the timeout:
+    /// waiting for the permit does not count.
     pub async fn send(
         &self,
         message: &Message,
@@ -110,7 +121,7 @@ impl Client {
             );
             return Answer::without_reply(Verdict::Rejected, error);
         }
-        let deadline = Instant::now() + self.timeout;
+        let began = Instant::now();
         let answer = match self
             .http
             .fetch(self.request(message, elapsed), ANSWER_LIMIT)
@@ -119,7 +130,7 @@ impl Client {
             Ok(reply) => judge(self.account.provider(), &reply),
             Err(answer) => answer,
         };
-        let answer = self.confirm(answer, deadline, permit).await;
+        let answer = self.confirm(answer, began, permit).await;
         self.masked(answer)
     }
 
@@ -146,7 +157,7 @@ impl Client {
         loop {
             permit().await;
             let read_at = *read_at.get_or_insert_with(Instant::now);
-            let deadline = Instant::now() + self.timeout;
+            let began = Instant::now();
             let page = self
                 .http
                 .fetch(reading.request(&self.base, group), index::PAGE_LIMIT)
@@ -163,7 +174,7 @@ impl Client {
             return match end {
                 index::End::Read(found) => LookUp::Read { found, read_at },
                 index::End::CannotTell(why) => LookUp::CannotTell(self.mask(&why)),
-                index::End::Failed(answer) => self.not_looked_up(answer, deadline, permit()).await,
+                index::End::Failed(answer) => self.not_looked_up(answer, began, permit()).await,
             };
         }
     }
@@ -185,7 +196,7 @@ impl Client {
         if self.account.provider() != Provider::Groupme {
             return Deletion::NotPossible;
         }
-        let deadline = Instant::now() + self.timeout;
+        let began = Instant::now();
         let answer = match self
             .http
             .fetch(groupme::delete(&self.base, group, message_id), ANSWER_LIMIT)
@@ -195,7 +206,7 @@ impl Client {
             Ok(reply) => judge(self.account.provider(), &reply),
             Err(answer) => answer,
         };
-        let answer = self.confirm(answer, deadline, std::future::ready(())).await;
+        let answer = self.confirm(answer, began, async {}).await;
         Deletion::Failed(self.masked(answer))
     }
 
@@ -211,33 +222,41 @@ impl Client {
         }
     }
 
-    /// Tries the token where GroupMe answered 401.
+    /// Tries the token where GroupMe answered 401 to a call that began then. One question answers for every call that was
+    /// under way when it was asked.
     async fn confirm(
         &self,
         answer: Answer,
-        deadline: Instant,
+        began: Instant,
         permit: impl Future<Output = ()>,
     ) -> Answer {
         if self.account.provider() != Provider::Groupme || answer.status != Some(401) {
             return answer;
         }
-        let trying = async {
-            permit.await;
-            self.who_am_i().await
+        let left = self.timeout.saturating_sub(began.elapsed());
+        let mut tried = self.tried.lock().await;
+        let answers = |(at, told): &&(Instant, Check)| {
+            *at >= began || *told == Check::Works && at.elapsed() < WORKS
         };
-        match timeout_at(deadline, trying).await {
-            Ok(token) => groupme::confirmed(answer, &token),
-            Err(_) => answer,
+        if let Some((_, told)) = tried.as_ref().filter(answers) {
+            return groupme::confirmed(answer, told);
         }
+        permit.await;
+        let at = Instant::now();
+        let told = timeout(left, self.who_am_i()).await;
+        let told = told.unwrap_or_else(|_| Check::CannotTell("no answer in time".into()));
+        let answer = groupme::confirmed(answer, &told);
+        *tried = Some((at, told));
+        answer
     }
 
     async fn not_looked_up(
         &self,
         answer: Answer,
-        deadline: Instant,
+        began: Instant,
         permit: impl Future<Output = ()>,
     ) -> LookUp {
-        let answer = self.masked(self.confirm(answer, deadline, permit).await);
+        let answer = self.masked(self.confirm(answer, began, permit).await);
         match answer.verdict {
             Verdict::Rejected => LookUp::CannotTell(answer.error.unwrap_or_default()),
             _ => LookUp::Failed(answer),

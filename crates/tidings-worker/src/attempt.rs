@@ -79,8 +79,14 @@ pub(crate) struct Permits {
 
 impl Permits {
     async fn one(&self) {
-        self.limit.permit().await;
-        self.fence.held().await;
+        // In this order: permits that were taken while the fence was down would all be used at once when it holds again.
+        loop {
+            self.fence.held().await;
+            self.limit.permit().await;
+            if self.fence.holds(Instant::now()) {
+                return;
+            }
+        }
     }
 }
 

@@ -116,6 +116,10 @@ impl Gate {
                 if showed.was_probe {
                     self.open();
                 }
+                // It is honoured wherever it appears.
+                if showed.retry_after.is_some() {
+                    self.pause(Cause::RateLimited, showed, now);
+                }
             }
             Verdict::RateLimited => self.pause(Cause::RateLimited, showed, now),
             Verdict::AccountProblem => self.pause(Cause::Account, showed, now),
@@ -307,6 +311,23 @@ mod tests {
         assert!(gate.is_open());
         gate.learn(showed(Verdict::Unknown), at(0));
         assert!(gate.paused().is_some());
+    }
+
+    #[test]
+    fn who_is_asked_to_come_later_does_whatever_else_was_said() {
+        for verdict in [Verdict::Delivered, Verdict::Rejected, Verdict::NotSent] {
+            let mut gate = gate();
+            let later = Showed {
+                retry_after: Some(Duration::from_secs(7)),
+                ..showed(verdict)
+            };
+            gate.learn(later, at(0));
+            assert_eq!(
+                gate.paused(),
+                Some((at(7), Cause::RateLimited)),
+                "{verdict}"
+            );
+        }
     }
 
     #[test]

@@ -60,7 +60,9 @@ type Key = (u64, u64);
 pub(crate) struct Memory {
     remember: Remember,
     hashers: (RandomState, RandomState),
-    decided: HashMap<Key, Decided>,
+    /// Each with when it was decided last.
+    decided: HashMap<Key, (Decided, Timestamp)>,
+    /// Every decision; one that another followed counts for nothing.
     order: VecDeque<(Key, Timestamp)>,
     /// What was decided before this may have been forgotten.
     horizon: Option<Timestamp>,
@@ -130,36 +132,39 @@ impl Memory {
     pub(crate) fn decide(&mut self, decision: &Decision) {
         let key = self.key(decision.id(), decision.generation());
         let decided = Decided::from(decision);
-        match self.decided.get_mut(&key) {
-            None => {
-                self.decided.insert(key, decided);
-                self.order.push_back((key, decision.at()));
-                self.forget(decision.at());
+        let news = match self.decided.get(&key) {
+            None => true,
+            Some((known @ Decided::PutBack(_), _)) => {
+                known.turn() < Some(decision.turn) || decided.turn().is_none()
             }
-            Some(known @ Decided::PutBack(_))
-                if known.turn() < Some(decision.turn) || decided.turn().is_none() =>
-            {
-                *known = decided;
-            }
-            Some(_) => {}
+            Some(_) => false,
+        };
+        if news {
+            self.decided.insert(key, (decided, decision.at()));
+            self.order.push_back((key, decision.at()));
+            self.forget(decision.at());
         }
     }
 
     fn forget(&mut self, now: Timestamp) {
         let keep = SignedDuration::try_from(self.remember.time).unwrap_or(SignedDuration::MAX);
         let too_old = |at: Timestamp| now.duration_since(at) > keep;
-        while let Some((key, at)) = self.order.front()
-            && (self.order.len() > self.remember.messages || too_old(*at))
-        {
-            self.decided.remove(key);
-            self.horizon = self.horizon.max(Some(*at));
+        while let Some((key, at)) = self.order.front() {
+            let stands = |(_, decided_at): &(Decided, Timestamp)| decided_at == at;
+            if self.decided.get(key).is_some_and(stands) {
+                if self.decided.len() <= self.remember.messages && !too_old(*at) {
+                    return;
+                }
+                self.decided.remove(key);
+                self.horizon = self.horizon.max(Some(*at));
+            }
             self.order.pop_front();
         }
     }
 
     /// What was decided for this turn of a message, or for a later one.
     pub(crate) fn decided(&self, id: &MessageId, headers: &Headers) -> Option<&Decided> {
-        let decided = self.decided.get(&self.key(id, headers.generation))?;
+        let (decided, _) = self.decided.get(&self.key(id, headers.generation))?;
         match decided {
             Decided::PutBack(back) if back.turn < headers.turn => None,
             decided => Some(decided),
@@ -178,6 +183,11 @@ impl Decided {
             Self::PutBack(back) => Some(back.turn),
             Self::Delivered | Self::Dead(_) => None,
         }
+    }
+
+    /// Whether it was no message.
+    pub(crate) fn is_undecodable(&self) -> bool {
+        matches!(self, Self::Dead(died) if died.reason == Reason::Undecodable)
     }
 
     /// The effect to make again for a copy with these headers.
@@ -375,6 +385,22 @@ mod tests {
         memory.decide(&delivered("m", 0, 1));
         memory.decide(&put_back("m", 5, 2));
         assert_eq!(memory.decided(&id, &turn(7)), Some(&Decided::Delivered));
+    }
+
+    #[test]
+    fn what_was_put_back_is_remembered_from_its_last_decision() {
+        let mut memory = Memory::new(REMEMBER);
+        memory.decide(&put_back("a", 0, 0));
+        memory.decide(&put_back("b", 0, 1));
+        memory.decide(&delivered("a", 1, 3500));
+        memory.decide(&delivered("c", 0, 3602));
+        let decided = |id: &str| memory.decided(&id.parse().unwrap(), &turn(0)).is_some();
+        assert!(decided("a") && !decided("b") && decided("c"));
+        for id in ["d", "e"] {
+            memory.decide(&delivered(id, 0, 3603));
+        }
+        let decided = |id: &str| memory.decided(&id.parse().unwrap(), &turn(0)).is_some();
+        assert!(!decided("a") && decided("c"), "no more than three");
     }
 
     #[test]

@@ -90,10 +90,13 @@ impl Lanes {
         }
         // Others serve what is gone, and are not kept waiting by those that change.
         self.shared.fleet.serve(config.accounts.keys().cloned());
-        let gone = {
+        let gone: BTreeMap<Account, Running> = {
             let mut running = self.lock();
-            let gone = |account: &Account, _: &mut Running| !config.accounts.contains_key(account);
-            running.extract_if(.., gone).collect::<Vec<_>>()
+            let (stay, gone) = std::mem::take(&mut *running)
+                .into_iter()
+                .partition(|(account, _)| config.accounts.contains_key(account));
+            *running = stay;
+            gone
         };
         let changing = callers
             .into_iter()

@@ -66,6 +66,38 @@ async fn a_401_that_cannot_be_confirmed_in_time_is_an_account_problem() {
     assert_eq!((answer.verdict, answer.status), (AccountProblem, Some(401)));
 }
 
+/// Of calls that are under way together, and of a group that is somebody else's again and again.
+#[tokio::test]
+async fn a_token_is_tried_once_for_all_who_want_to_know() {
+    let server = unauthorized(say(200, r#"{"response":{"id":"1"}}"#)).await;
+    let client = groupme(&server, LONG);
+    let (permits, message) = (AtomicU32::new(0), plain(Provider::Groupme));
+    let send = || {
+        client.send(&message, Duration::ZERO, async {
+            permits.fetch_add(1, Relaxed);
+        })
+    };
+    let (first, second) = tokio::join!(send(), send());
+    let later = send().await;
+    for answer in [first, second, later] {
+        assert_eq!(answer.verdict, Rejected);
+    }
+    assert_eq!(server.heard().len(), 3 + 1);
+    assert_eq!(permits.into_inner(), 1);
+}
+
+/// Waiting for a permit takes nothing from the time that the question has.
+#[tokio::test]
+async fn a_permit_that_takes_long_is_waited_for() {
+    let server = unauthorized(say(200, r#"{"response":{"id":"1"}}"#)).await;
+    let client = groupme(&server, SHORT);
+    let permit = tokio::time::sleep(SHORT * 2);
+    let answer = client
+        .send(&plain(Provider::Groupme), Duration::ZERO, permit)
+        .await;
+    assert_eq!(answer.verdict, Rejected);
+}
+
 #[tokio::test]
 async fn another_providers_401_asks_nothing_more() {
     let server = Server::answering(401, "").await;

@@ -4,7 +4,7 @@ use std::{collections::hash_map::Entry, sync::Arc};
 
 use jiff::Timestamp;
 use tidings_broker::{Delivery, Effect};
-use tidings_model::{Message, Metadata, Reason, UndecodableHead};
+use tidings_model::{Message, MessageId, Metadata, Reason, UndecodableHead};
 
 use tokio::time::Instant;
 
@@ -119,7 +119,7 @@ impl Serving {
     fn effect_again(
         &self,
         delivery: &Delivery,
-        id: &tidings_model::MessageId,
+        id: &MessageId,
         context: &LaneContext,
     ) -> Option<Effect> {
         let memory = context.memory.lock();
@@ -150,7 +150,14 @@ impl Serving {
 
     fn bury_undecodable(&mut self, delivery: Delivery, why: &str, context: &LaneContext) {
         let head = UndecodableHead::find(&delivery.body);
-        let id = head.id.clone().unwrap_or_else(|| digest_id(&delivery.body));
+        // A message's id in a body that is none says nothing of that message, and its bytes are kept.
+        let is_a_messages = |id: &MessageId| {
+            let memory = context.memory.lock();
+            let decided = memory.decided(id, &delivery.headers);
+            decided.is_some_and(|decided| !decided.is_undecodable())
+        };
+        let id = head.id.filter(|id| !is_a_messages(id));
+        let id = id.unwrap_or_else(|| digest_id(&delivery.body));
         if let Some(effect) = self.effect_again(&delivery, &id, context) {
             return self.repeat(delivery, effect, context);
         }

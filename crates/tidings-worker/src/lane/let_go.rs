@@ -46,6 +46,7 @@ impl Serving {
                 }
             }
         }
+        self.calls.clear();
         self.leave_everything();
         self.tell_calls(context);
         self.lane.settle.close().await;
@@ -69,6 +70,7 @@ impl Serving {
         self.finish_calls(Instant::now() + LOST, context, gate)
             .await;
         let note = self.note(gate);
+        self.calls.clear();
         self.leave_everything();
         self.tell_calls(context);
         self.lane.settle.close().await;

@@ -290,7 +290,7 @@ impl Serving {
     }
 
     pub(super) fn tell_calls(&self, context: &LaneContext) {
-        context.status.in_flight(self.calling.len());
-        context.metrics.in_flight(self.calling.len());
+        context.status.in_flight(self.calls.len());
+        context.metrics.in_flight(self.calls.len());
     }
 }

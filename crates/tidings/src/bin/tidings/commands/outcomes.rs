@@ -26,8 +26,11 @@ pub(crate) struct Args {
     #[arg(long)]
     follow: bool,
     /// Columns for people instead of JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     table: bool,
+    /// JSON, as without it
+    #[arg(long)]
+    json: bool,
 }
 
 impl Args {
