@@ -73,6 +73,7 @@ fn serving(context: &LaneContext) -> (Serving, Arc<Hands>, Fence) {
         settle: hands.clone(),
         fence: fence.clone(),
     };
+    context.status.took(&lane.settle);
     let mut serving = Serving::new(lane, context.config.window(), context);
     serving.phase = Phase::Open {
         tenure: Tenure {
@@ -128,4 +129,19 @@ async fn what_waits_for_a_slow_rate_goes_back_before_the_broker_takes_it_and_its
         [1, 2, 3]
     );
     serving.calling.into_values().for_each(Job::leave);
+}
+
+/// Whoever gave it up, since this loop hung, let another worker have it.
+#[tokio::test]
+async fn nothing_starts_at_a_place_that_was_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(folder.path(), "unlimited").await;
+    let (mut serving, _hands, fence) = serving(&context);
+    let mut gate = Gate::new(context.config.account_probe);
+    serving.consider(delivery(1), &context);
+    fence.confirmed(Instant::now());
+    assert!(context.status.take_place().is_some());
+    serving.start_what_may(&context, &mut gate);
+    assert_eq!((serving.held.len(), serving.calling.len()), (1, 0));
+    serving.held.drain(..).for_each(Job::leave);
 }
