@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tidings_model::Reason;
-use tidings_sandbox::{Faults, Latency, Provider};
+use tidings_sandbox::{Faults, Latency, Limit, Provider, Rate};
 use tidings_tests::{
     eventually,
     fleet::{Fleet, On, Worker, messages, refusals},
@@ -43,6 +43,9 @@ const ACCOUNTS: [&str; 4] = [
     "pingup.parks",
 ];
 const PARKS: [&str; 2] = ["raven.parks", "pingup.parks"];
+
+/// A node that starts takes the machine for itself: calls that it held up arrive together.
+const LAG: Duration = Duration::from_secs(1);
 
 async fn loaded(on: On, each: usize) -> (Fleet, Vec<Value>) {
     let fleet = ACCOUNTS
@@ -57,7 +60,11 @@ async fn loaded(on: On, each: usize) -> (Fleet, Vec<Value>) {
                 ),
             )
         })
-        .faults(Faults::none().latency(Latency::uniform(Duration::from_millis(20), Duration::from_millis(100))))
+        .faults(
+            Faults::none()
+                .latency(Latency::uniform(Duration::from_millis(20), Duration::from_millis(100)))
+                .limit(Limit::of(Rate::new(50, Duration::from_secs(1))).tolerance(LAG)),
+        )
         .start()
         .await;
     let all = ACCOUNTS
@@ -122,6 +129,7 @@ async fn an_orderly_restart_of_the_broker_makes_nothing_unknown(on: On) {
     );
     assert_eq!(reckoning.delivered(), ids.len());
     assert_eq!(reckoning.book.summary.tally.repeats, 0);
+    assert_eq!(reckoning.book.summary.tally.violations, 0);
     for worker in workers {
         assert_eq!(
             worker.metric("tidings_maybe_delivered_total", "").await,

@@ -57,6 +57,8 @@ async fn a_rolling_change_of_configuration_leaves_no_lane_unserved(on: On) {
     }
     for worker in workers {
         assert_eq!(worker.lane("raven.goes").await, None);
+        let figures = worker.metric("tidings_lane_state", "raven.goes").await;
+        assert_eq!(figures, 0.0, "nothing that is told of it stands");
         let changed = worker.lane("raven.changes").await.unwrap();
         assert_eq!(changed.rate.to_string(), "50/s");
         assert!(worker.terminate().await.success());
@@ -77,16 +79,16 @@ async fn are_served(fleet: &Fleet, accounts: &[&str], when: &str) {
 async fn is_owned_once(workers: &[Worker], account: &str) {
     eventually("one worker owns the lane", async || {
         let mut owners = BTreeSet::new();
+        let mut serving = 0;
         for worker in workers {
             let lane = worker.lane(account).await.unwrap();
-            if !matches!(lane.state, LaneState::Standby) {
-                owners.insert(lane.owner);
-            }
+            serving += usize::from(lane.state != LaneState::Standby);
+            // Those who stand by know it too.
+            owners.insert(lane.owner);
         }
-        if owners.len() == 1 {
-            Ok(())
-        } else {
-            Err(owners)
+        match (serving, owners.len(), owners.contains(&None)) {
+            (1, 1, false) => Ok(()),
+            _ => Err((serving, owners)),
         }
     })
     .await;

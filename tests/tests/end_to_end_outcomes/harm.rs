@@ -70,6 +70,19 @@ pub(super) async fn what_cannot_be_handled_stops_no_lane(on: On) {
             "the bytes of {id} are kept as they were"
         );
     }
+
+    // It has the id of a message that was delivered, and is none.
+    let delivered = outcomes.keys().find(|id| !poison.contains(*id)).unwrap();
+    let body = format!("{{\"id\": {delivered:?}, \"account\": \"raven.crm\"}}");
+    publish(delivered, body.as_bytes()).await;
+    eventually("its bytes are kept too", async || {
+        let bodies = bodies_of_the_dead(&fleet).await;
+        match bodies.contains(body.as_bytes()) {
+            true => Ok(()),
+            false => Err(bodies.len()),
+        }
+    })
+    .await;
     worker.ready().await;
     assert!(worker.terminate().await.success());
 }

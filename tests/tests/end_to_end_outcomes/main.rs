@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
-use tidings_model::{Outcome, Reason};
+use tidings_broker::Envelope;
+use tidings_model::{Headers, Outcome, Reason};
 use tidings_sandbox::{Fault, Faults, Garbage, On as Calls, Operation, Provider};
 use tidings_tests::{
     fleet::{Fleet, ONE_OF_EACH, On, message, refusal, to},
@@ -230,6 +231,19 @@ async fn delayed_expired_and_unroutable_messages_end_as_they_should(on: On) {
             reminder,
         ])
         .await;
+    // Any client may put a body into the lane: what it says of its delay holds as well.
+    let direct = json!({
+        "account": "raven.crm", "id": "direct", "enqueued_at": before.to_string(), "delay": "4s",
+        "payload": message("raven.crm", "direct")["payload"],
+    });
+    let envelope = Envelope {
+        account: "raven.crm".parse().unwrap(),
+        id: "direct".parse().unwrap(),
+        body: direct.to_string().into(),
+        headers: Headers::default(),
+    };
+    fleet.broker.publish(envelope).await.unwrap().await.unwrap();
+    let ids = [ids, vec!["direct".to_owned()]].concat();
     // What has a second to be sent waits longer than that for a worker.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let worker = fleet.worker().await;
@@ -239,13 +253,21 @@ async fn delayed_expired_and_unroutable_messages_end_as_they_should(on: On) {
     let reason = |id: &str| reckoning.outcomes[id].reason();
     assert_eq!(reason("expired"), Some(Reason::Expired));
     assert_eq!(reason("unroutable"), Some(Reason::Unroutable));
-    for id in ["at-once", "in-two-seconds", "at-a-time", "reminder"] {
+    for id in [
+        "at-once",
+        "in-two-seconds",
+        "at-a-time",
+        "reminder",
+        "direct",
+    ] {
         assert_eq!(reason(id), None, "{id}");
     }
     let millis = |at: Timestamp| u64::try_from(at.as_millisecond()).expect("after 1970");
     let received = |id: &str| reckoning.book.entry(id).at_ms;
     assert!(received("in-two-seconds") >= millis(before) + 2000);
     assert!(received("at-a-time") >= millis(at));
+    assert!(received("direct") >= millis(before) + 4000);
+    assert_eq!(reckoning.book.times_of("direct"), 1);
     let reminder = reckoning
         .book
         .entry("reminder")

@@ -23,7 +23,8 @@ pub(crate) struct Args {
 enum Verb {
     /// Declare what is missing; name what differs
     Apply(File),
-    /// Change nothing; name what is missing or differs, and exit 1 if anything does
+    /// Change nothing; name what is missing or differs, and exit 1 if anything does. Bindings cannot be asked for: `apply` makes
+    /// them anew
     Verify(File),
 }
 
