@@ -102,6 +102,7 @@ macro_rules! conforms {
                 the_ledger_is_read_from_any_point,
                 the_ledger_is_read_while_it_is_written,
                 an_empty_ledger_ends,
+                who_follows_the_ledger_since_a_moment_misses_nothing,
                 dead_letters_read_the_same_twice,
                 dead_letters_are_read_from_any_point,
                 dead_letters_are_read_while_they_are_written,

@@ -1,5 +1,8 @@
 //! The ledger and the dead letters: kept, and read without changing anything.
 
+use std::time::Duration;
+
+use futures::future::join_all;
 use jiff::Timestamp;
 use tidings_broker::{
     Broker, DeadEntry, DeadRecord, EntryKind, LedgerEntry, Position, ReadFrom, ReadUntil,
@@ -134,6 +137,38 @@ pub async fn the_ledger_is_read_while_it_is_written<F: Fixture>(fixture: &F) {
         0,
         "only what is new"
     );
+}
+
+/// Of an empty ledger, and of one in which nothing was written lately: where a reader begins is found, and read from then on.
+pub async fn who_follows_the_ledger_since_a_moment_misses_nothing<F: Fixture>(fixture: &F) {
+    let writer = fixture.connect("worker").await;
+    let reader = fixture.connect("reader").await;
+    for round in 0..10_u64 {
+        let since = ReadFrom::Since(Timestamp::now());
+        let readers = (0..8_u64).map(|number| {
+            let reader = &reader;
+            async move {
+                tokio::time::sleep(Duration::from_millis(number * 3)).await;
+                let mut entries = reader
+                    .ledger(since, ReadUntil::Forever)
+                    .await
+                    .expect("the ledger is there");
+                loop {
+                    let read = following(&mut entries, 1).await;
+                    if numbers(&read).contains(&round) {
+                        return;
+                    }
+                }
+            }
+        });
+        let writing = async {
+            tokio::time::sleep(Duration::from_millis(round * 4)).await;
+            append(&*writer, vec![opened(round)]).await;
+        };
+        tokio::join!(join_all(readers), writing);
+        // A reader begins with the second that it is told.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+    }
 }
 
 pub async fn an_empty_ledger_ends<F: Fixture>(fixture: &F) {

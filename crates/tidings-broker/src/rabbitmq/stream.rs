@@ -46,23 +46,23 @@ pub(super) async fn read<T: Send + 'static>(
     decode: fn(Position, Delivery) -> Option<T>,
 ) -> Result<impl Stream<Item = Result<T, BrokerError>> + use<T>, BrokerError> {
     let session = link.session()?;
-    let (from, last) = match (from, until) {
-        (ReadFrom::Next, _) | (_, ReadUntil::Now) => {
+    let (from, end) = match (from, until) {
+        (ReadFrom::Next | ReadFrom::Since(_), _) | (_, ReadUntil::Now) => {
             let end = end(&session, &source).await?;
-            (
-                if from == ReadFrom::Next {
-                    behind(end)
-                } else {
-                    from
-                },
-                Some(end),
-            )
+            match (from, end) {
+                (ReadFrom::Next, end) => (behind(end), end),
+                (ReadFrom::Since(_), None) => (ReadFrom::First, None),
+                (from, end) => (from, end),
+            }
         }
         _ => (from, None),
     };
+    // Where nothing was written since a moment, a consumer at that moment is put at the end, and what is written while that
+    // happens can be passed over. So it reads what is there, and goes on behind that.
+    let goes_on = matches!((from, until), (ReadFrom::Since(_), ReadUntil::Forever));
     let last = match until {
-        ReadUntil::Now => Last::At(last.flatten()),
-        ReadUntil::Forever => Last::Never,
+        ReadUntil::Forever if !goes_on => Last::Never,
+        _ => Last::At(end),
     };
     let (entries, receiver) = mpsc::channel(usize::from(source.prefetch).div_ceil(4));
     if !last.reached_before(from) {
@@ -72,6 +72,7 @@ pub(super) async fn read<T: Send + 'static>(
             source,
             from,
             last,
+            goes_on,
             entries,
             decode,
         };
@@ -273,6 +274,8 @@ struct Reader<T> {
     source: Source,
     from: ReadFrom,
     last: Last,
+    /// Whether it reads on for ever behind the last one.
+    goes_on: bool,
     entries: mpsc::Sender<Result<T, BrokerError>>,
     decode: fn(Position, Delivery) -> Option<T>,
 }
@@ -286,12 +289,22 @@ impl<T: Send + 'static> Reader<T> {
                 () = session.lost.cancelled() => session.away(),
                 () = entries.closed() => return,
                 read = self.read_on(&mut open) => match read {
+                    Ok(()) if self.goes_on => {
+                        self.go_on();
+                        match Attached::new(&session, &self.source, offset(self.from)).await {
+                            Ok(behind) => {
+                                open = behind;
+                                continue;
+                            }
+                            Err(error) => error,
+                        }
+                    }
                     Ok(()) => return,
                     Err(error) => session.place.error("to read", &error),
                 },
             };
             drop(open);
-            if matches!(self.last, Last::At(_)) {
+            if matches!(self.last, Last::At(_)) && !self.goes_on {
                 let _ = self.entries.send(Err(error)).await;
                 return;
             }
@@ -300,6 +313,16 @@ impl<T: Send + 'static> Reader<T> {
                 return;
             };
             (session, open) = again;
+        }
+    }
+
+    /// What was there is read: from now on for ever, behind it.
+    fn go_on(&mut self) {
+        self.goes_on = false;
+        if let Last::At(Some(last)) = std::mem::replace(&mut self.last, Last::Never)
+            && !matches!(self.from, ReadFrom::After(read) if read >= last)
+        {
+            self.from = ReadFrom::After(last);
         }
     }
 

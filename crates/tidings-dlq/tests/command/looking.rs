@@ -1,10 +1,16 @@
 //! Looking: list, show, export, watch.
 
-use std::process::{Command, Stdio};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use jiff::{Timestamp, ToSpan as _};
+use serde_json::Value;
 use tidings_broker::DeadRecord;
 use tidings_model::{Attempt, Draft, Reason};
+use tokio::sync::mpsc;
 
 use crate::{
     records::{died, undecodable},
@@ -203,18 +209,31 @@ async fn what_has_come_is_watched_line_by_line() {
 #[tokio::test]
 async fn what_comes_while_somebody_watches_is_shown() {
     let world = World::with([died("old", Reason::Rejected, 1)]).await;
-    let mut command = world.command(&["watch", "--limit", "1", "--json"]);
+    let mut command = world.command(&["watch", "--limit", "2", "--json"]);
     let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
-    // Nobody can tell when it has begun to watch. What is renewed meanwhile is no new death.
-    while watching.try_wait().unwrap().is_none() {
-        assert_eq!(world.run(&["renew", "old"]).status, 0);
-        world.add([died("new", Reason::Rejected, 0)]).await;
+    let (tell, mut seen) = mpsc::unbounded_channel();
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    std::thread::spawn(move || {
+        lines
+            .map_while(Result::ok)
+            .try_for_each(|line| tell.send(line))
+    });
+    // Nobody can tell when it has begun to watch.
+    while seen.is_empty() {
+        world.add([died("first", Reason::Rejected, 0)]).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let said: Said = watching.wait_with_output().unwrap().into();
-    let [letter] = &said.json()[..] else {
-        panic!("{said:?}");
-    };
-    assert_eq!(letter["message"]["id"], "new");
+    assert_eq!(world.run(&["renew", "old"]).status, 0);
+    world.add([died("second", Reason::Rejected, 0)]).await;
+    for expected in ["first", "second"] {
+        let line = seen.recv().await.unwrap();
+        let letter: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            letter["message"]["id"], expected,
+            "what is renewed is no new death"
+        );
+    }
+    assert!(watching.wait().unwrap().success());
 }
 
 #[tokio::test]
