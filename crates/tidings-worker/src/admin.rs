@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tidings_model::LaneReport;
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::supervise::Lanes;
+use crate::{follow::Memories, supervise::Lanes};
 
 #[derive(Clone)]
 struct Admin {
@@ -19,6 +19,7 @@ struct Admin {
 pub(crate) struct Subject {
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) connected: watch::Receiver<bool>,
+    pub(crate) memories: Arc<Memories>,
 }
 
 /// Listens; the address is logged, since port 0 picks one.
@@ -63,6 +64,12 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
             "the broker is not connected\n".to_owned(),
         );
     };
+    if !subject.memories.has_caught_up() {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the newest part of the ledger is not read yet\n".to_owned(),
+        );
+    }
     match subject.lanes.standing_still() {
         still if still.is_empty() => (StatusCode::OK, "ready\n".to_owned()),
         still => (

@@ -136,6 +136,10 @@ impl Memories {
         let _ = self.caught_up.subscribe().wait_for(|read| *read).await;
     }
 
+    pub(crate) fn has_caught_up(&self) -> bool {
+        *self.caught_up.borrow()
+    }
+
     async fn read(
         &self,
         broker: &dyn Broker,

@@ -192,6 +192,7 @@ async fn serve(
     let _ = subject.set(Subject {
         lanes: lanes.clone(),
         connected,
+        memories: shared.memories.clone(),
     });
     tracing::info!(worker = %id, broker = %broker.place(), lanes = config.accounts.len(), "the worker runs");
     let broken = tokio::select! {
