@@ -221,9 +221,10 @@ async fn a_flooded_destination_delays_no_other_and_its_limit_holds(on: On) {
         .filter(|outcome| outcome.reason().is_none())
         .count();
     assert_eq!(delivered, outcomes.len(), "none is dead");
+    let flooded = outcomes.len() - ids.len();
     assert!(
-        outcomes.len() < ids.len() + flood.len(),
-        "the flood is not over: the others did not wait for it"
+        flooded < flood.len() / 2,
+        "{flooded} of the flood went by, one a second: the others waited for it"
     );
     let summary = fleet.sandbox.summary().await;
     assert_eq!(summary.tally.violations, 0, "{summary:?}");

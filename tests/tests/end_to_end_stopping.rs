@@ -178,7 +178,7 @@ async fn a_stop_does_not_wait_for_a_reload(on: On) {
     let mut fleet = Fleet::on(on)
         .account(changes, "timeout = \"10m\"")
         .account(stays, SETTINGS)
-        .settings("drain = \"10s\"")
+        .settings("drain = \"20s\"")
         .faults(Faults::none().fault(Fault::timeout().on(Calls::from(Provider::Raven))))
         .start()
         .await;
@@ -205,17 +205,28 @@ async fn a_stop_does_not_wait_for_a_reload(on: On) {
         worker.lane(changes).await.map_or(Ok(()), Err)
     })
     .await;
+    // One that serves the other lane alone.
+    let text = std::fs::read_to_string(fleet.configuration().file()).unwrap();
+    let (common, accounts) = text.split_once("[accounts.").unwrap();
+    let (_, of_it) = accounts
+        .split_once(&format!("[accounts.{stays:?}]"))
+        .unwrap();
+    let file = fleet.folder().join("other.toml");
+    std::fs::write(&file, format!("{common}[accounts.{stays:?}]{of_it}")).unwrap();
+    let other = fleet.worker_of(&file, &[]).await;
+    other.ready().await;
     worker.signal(Signal::TERM);
-    eventually("the other lane drains", async || {
-        match worker.lane(stays).await.map(|lane| lane.state) {
-            Some(LaneState::Draining) => Ok(()),
-            other => Err(other),
+    eventually("the other lane is served elsewhere", async || {
+        match other.lane(stays).await.map(|lane| lane.state) {
+            Some(LaneState::Idle) => Ok(()),
+            state => Err(state),
         }
     })
     .await;
     let log = worker.log();
     assert!(!log.contains("the configuration was reloaded"), "{log}");
     assert_eq!(worker.exit().await.code(), Some(0), "{}", worker.log());
+    assert!(other.terminate().await.success());
 }
 
 async fn a_stop_without_a_broker_or_work_is_a_stop(on: On) {

@@ -27,11 +27,13 @@ pub async fn follow(
     };
     let entries = broker.dead(from, ReadUntil::Forever).await?;
     let mut told = Told::default();
+    // What died before is let through by when it died; of what comes from now on, a copy looks like a new death.
+    let comes = filter.since.is_none();
     Ok(entries.filter_map(move |entry| {
         let letter = entry.map(|entry| {
             register.take_in(&entry);
             let letter = Letter::wanted(entry, &mut told, &register, &filter)?;
-            (!register.is_being_renewed(&letter.key)).then_some(letter)
+            (!comes || !register.is_being_renewed(&letter.key)).then_some(letter)
         });
         future::ready(letter.transpose())
     }))

@@ -136,6 +136,11 @@ impl Register {
         self.letters.retain(|_, standing| is_kept(standing.kept));
         self.operations
             .retain(|_, operation| is_kept(operation.kept));
+        let operations = &self.operations;
+        for standing in self.letters.values_mut() {
+            let known = |by: &OperationId| operations.contains_key(by);
+            standing.claimed_by = standing.claimed_by.filter(known);
+        }
     }
 
     /// The letters that are kept, in no order.

@@ -291,7 +291,7 @@ mod tests {
             "`accounts.\"groupme.ops\".rate`",
             "`accounts.\"groupme.ops\".burst`",
             "`accounts.\"groupme.ops\".on_unknown`",
-            "`accounts.\"groupme.ops\".timeout`: 1h is more than 840 s",
+            "`accounts.\"groupme.ops\".timeout`: 1h is more than 780 s",
             "`accounts.\"groupme.ops\".secret",
             "slack.x",
             "`accounts.\"grupo.site\".base_url`",

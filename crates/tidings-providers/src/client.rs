@@ -32,7 +32,7 @@ use crate::{
 /// # async fn example(config: &Config, message: &Message) -> Result<(), ClientError> {
 /// let account = &message.account;
 /// let client = Client::new(account, &config.accounts[account], "the secret".into())?;
-/// let answer = client.send(message, Duration::ZERO, async {}).await;
+/// let answer = client.send(message, Duration::ZERO, async { true }).await;
 /// if answer.verdict == Verdict::Unknown && !answer.pauses_lane {
 ///     println!("nobody can say what became of {}: {:?}", message.id, answer.error);
 /// }
@@ -48,10 +48,6 @@ pub struct Client {
     /// When GroupMe's token was tried last, and what that told.
     tried: Mutex<Option<(Instant, Check)>>,
 }
-
-/// For how long a token that works is known to work. A message to somebody else's group says 401 too, and costs no
-/// second call each.
-const WORKS: Duration = Duration::from_secs(60);
 
 impl Client {
     /// A client for an account; it makes no call yet. Proxies of the environment are not used: what they answer could
@@ -105,13 +101,13 @@ impl Client {
     /// Makes one attempt to send a message, within the account's timeout. `elapsed` is the time since the message was
     /// enqueued: Pingup is told what is left of its delay.
     ///
-    /// A 401 of GroupMe is confirmed with a second call, once there is a `permit` for it, in what is left of the timeout:
-    /// waiting for the permit does not count.
+    /// A 401 of GroupMe is confirmed with a second call in what is left of the timeout, once there is a `permit` for it:
+    /// waiting for that does not count. Without one it stays unconfirmed.
     pub async fn send(
         &self,
         message: &Message,
         elapsed: Duration,
-        permit: impl Future<Output = ()>,
+        permit: impl Future<Output = bool>,
     ) -> Answer {
         if message.payload.provider() != self.account.provider() {
             let error = format!(
@@ -174,7 +170,13 @@ impl Client {
             return match end {
                 index::End::Read(found) => LookUp::Read { found, read_at },
                 index::End::CannotTell(why) => LookUp::CannotTell(self.mask(&why)),
-                index::End::Failed(answer) => self.not_looked_up(answer, began, permit()).await,
+                index::End::Failed(answer) => {
+                    let permit = async {
+                        permit().await;
+                        true
+                    };
+                    self.not_looked_up(answer, began, permit).await
+                }
             };
         }
     }
@@ -206,7 +208,7 @@ impl Client {
             Ok(reply) => judge(self.account.provider(), &reply),
             Err(answer) => answer,
         };
-        let answer = self.confirm(answer, began, async {}).await;
+        let answer = self.confirm(answer, began, async { true }).await;
         Deletion::Failed(self.masked(answer))
     }
 
@@ -228,20 +230,19 @@ impl Client {
         &self,
         answer: Answer,
         began: Instant,
-        permit: impl Future<Output = ()>,
+        permit: impl Future<Output = bool>,
     ) -> Answer {
         if self.account.provider() != Provider::Groupme || answer.status != Some(401) {
             return answer;
         }
         let left = self.timeout.saturating_sub(began.elapsed());
         let mut tried = self.tried.lock().await;
-        let answers = |(at, told): &&(Instant, Check)| {
-            *at >= began || *told == Check::Works && at.elapsed() < WORKS
-        };
-        if let Some((_, told)) = tried.as_ref().filter(answers) {
+        if let Some((_, told)) = tried.as_ref().filter(|(at, _)| *at >= began) {
             return groupme::confirmed(answer, told);
         }
-        permit.await;
+        if !permit.await {
+            return answer;
+        }
         let at = Instant::now();
         let told = timeout(left, self.who_am_i()).await;
         let told = told.unwrap_or_else(|_| Check::CannotTell("no answer in time".into()));
@@ -254,7 +255,7 @@ impl Client {
         &self,
         answer: Answer,
         began: Instant,
-        permit: impl Future<Output = ()>,
+        permit: impl Future<Output = bool>,
     ) -> LookUp {
         let answer = self.masked(self.confirm(answer, began, permit).await);
         match answer.verdict {

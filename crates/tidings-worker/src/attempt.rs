@@ -68,6 +68,9 @@ pub(crate) enum CallEnded {
     },
 }
 
+/// How long a call waits for the permit of a second question.
+const ASKING: Duration = Duration::from_secs(60);
+
 /// What calls of one tenure need for every request that they make.
 #[derive(Debug, Clone)]
 pub(crate) struct Permits {
@@ -78,6 +81,16 @@ pub(crate) struct Permits {
 }
 
 impl Permits {
+    /// The same for what is asked besides: not for longer than [`ASKING`], and not once the lane is let go.
+    async fn one_in_time(&self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.end.cancelled() => false,
+            () = tokio::time::sleep(ASKING) => false,
+            () = self.one() => true,
+        }
+    }
+
     async fn one(&self) {
         // In this order: permits that were taken while the fence was down would all be used at once when it holds again.
         loop {
@@ -183,7 +196,8 @@ impl Caller {
             let (at, began) = (Timestamp::now(), Instant::now());
             let elapsed =
                 Duration::try_from(at.duration_since(message.enqueued_at)).unwrap_or_default();
-            let answer = answer_of(client.send(&message, elapsed, permits.one())).await;
+            let asking = permits.one_in_time();
+            let answer = answer_of(client.send(&message, elapsed, asking)).await;
             span.showed(&answer);
             CallEnded::Sent(Box::new(Sent {
                 ticket,

@@ -143,6 +143,16 @@ impl Memory {
             self.decided.insert(key, (decided, decision.at()));
             self.order.push_back((key, decision.at()));
             self.forget(decision.at());
+            self.tidy();
+        }
+    }
+
+    /// What does not stand any more is not kept for long either.
+    fn tidy(&mut self) {
+        if self.order.len() > 2 * self.decided.len() + 1024 {
+            let decided = &self.decided;
+            self.order
+                .retain(|(key, at)| decided.get(key).is_some_and(|(_, last)| last == at));
         }
     }
 
@@ -401,6 +411,16 @@ mod tests {
         }
         let decided = |id: &str| memory.decided(&id.parse().unwrap(), &turn(0)).is_some();
         assert!(!decided("a") && decided("c"), "no more than three");
+    }
+
+    #[test]
+    fn one_that_is_put_back_again_and_again_takes_no_more_room() {
+        let mut memory = Memory::new(REMEMBER);
+        for turn in 0..5000 {
+            memory.decide(&put_back("a", turn, 0));
+        }
+        assert_eq!(memory.decided.len(), 1);
+        assert!(memory.order.len() < 1100, "{}", memory.order.len());
     }
 
     #[test]

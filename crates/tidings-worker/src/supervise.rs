@@ -212,6 +212,7 @@ impl Lanes {
             let hanging: Vec<_> = self
                 .lock()
                 .values()
+                .filter(|lane| !lane.task.is_finished())
                 .map(|lane| lane.status.clone())
                 .collect();
             for status in hanging

@@ -196,7 +196,7 @@ async fn serve(
     });
     tracing::info!(worker = %id, broker = %broker.place(), lanes = config.accounts.len(), "the worker runs");
     let broken = tokio::select! {
-        () = until_told(&lanes, &*broker, verify, told) => None,
+        () = until_told(&lanes, &shared, verify, told) => None,
         why = end_of_any(&mut background) => Some(why),
     };
     tracing::info!(worker = %id, "the worker drains");
@@ -224,7 +224,8 @@ async fn end_of_any(background: &mut JoinSet<()>) -> String {
     }
 }
 
-async fn until_told(lanes: &Lanes, broker: &dyn Broker, verify: bool, told: &mut Stop) {
+async fn until_told(lanes: &Lanes, shared: &Shared, verify: bool, told: &mut Stop) {
+    let broker = &*shared.broker;
     loop {
         let config = tokio::select! {
             _ = told.stop.wait_for(|stop| *stop) => return,
@@ -234,8 +235,9 @@ async fn until_told(lanes: &Lanes, broker: &dyn Broker, verify: bool, told: &mut
         let reloaded = tokio::select! {
             reloaded = &mut reloading => reloaded,
             _ = told.stop.wait_for(|stop| *stop) => {
-                // Those that stay drain beside those that go.
+                // Those that stay drain beside those that go, and others may have them.
                 lanes.tell_to_stop();
+                shared.fleet.drain(broker, lanes.reports()).await;
                 reloading.await
             }
         };
@@ -258,8 +260,10 @@ async fn reload(
     verify: bool,
 ) -> Result<(), WorkerError> {
     match check_topology(broker, config, verify).await {
-        // It is waited for, here as at the start.
-        Err(WorkerError::Broker(error @ BrokerError::Away { .. })) => {
+        // It is waited for, here as at the start. The embedded one is declared on, and not only looked at.
+        Err(WorkerError::Broker(error @ BrokerError::Away { .. }))
+            if !matches!(config.broker, BrokerUrl::Sqlite(_)) =>
+        {
             tracing::warn!(%error, "the broker is not checked for what the new configuration needs");
         }
         checked => checked?,

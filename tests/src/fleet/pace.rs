@@ -89,7 +89,9 @@ impl Limited {
             .filter(|received| received.provider == self.provider)
             .map(|received| {
                 let at = i64::try_from(received.at_ms).expect("a time");
-                let way = ways.get(received.id.as_str()).copied().unwrap_or_default();
+                // Of one whose worker was killed nobody knows when it began.
+                let way = ways.get(received.id.as_str()).copied();
+                let way = way.unwrap_or(TOLERANCE);
                 // A call can be held up before it is made, and on its way; the book counts in milliseconds.
                 let since = at - i64::try_from(way.as_millis()).expect("a time") - 1;
                 (

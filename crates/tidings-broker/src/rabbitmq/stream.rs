@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the first entry of a stream that seems to be empty may take.
 const YOUNG: Duration = Duration::from_secs(1);
 /// How long the first entry since a point in time may take, when there may be none.
-const SINCE: Duration = Duration::from_secs(1);
+const SINCE: Duration = Duration::from_secs(3);
 
 /// Which stream, and how much of it may be in memory.
 #[derive(Clone)]

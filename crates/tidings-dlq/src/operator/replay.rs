@@ -38,8 +38,10 @@ pub struct Replay {
     /// How many it was begun for.
     planned: u64,
     clock: Clock,
-    /// The ledger no longer tells which of them were sent: all may have been delivered.
-    forgotten: bool,
+    /// It was cut off: any of its letters may have been sent.
+    resumed: bool,
+    /// Of these the ledger no longer tells whether they were sent: they may have been delivered.
+    forgotten: HashSet<LetterKey>,
     /// The letters whose messages were sent, in the order of sending.
     sent: Vec<LetterKey>,
     /// How many letters were through, in whatever way, before it was cut off.
@@ -77,7 +79,8 @@ impl Replay {
             clock: Clock::new(parameters.pace.rate),
             parameters,
             planned,
-            forgotten: false,
+            resumed: false,
+            forgotten: HashSet::new(),
             sent: Vec::new(),
             earlier: 0,
             outcomes: None,
@@ -156,9 +159,18 @@ impl Replay {
         let Some(since) = self.parameters.doubtful_since else {
             return Ok(held);
         };
-        self.forgotten = !reaches_back(&**self.acting.broker(), since).await?;
-        let doubtful = held.iter().map(|letter| again(&letter.key)).collect();
-        let found = decided(&**self.acting.broker(), since, &doubtful).await?;
+        let register = &self.acting.register;
+        let in_doubt = |key: &LetterKey| {
+            let standing = register.standing(key);
+            self.resumed || standing.is_some_and(|standing| standing.doubt.is_some())
+        };
+        let keys = held.iter().map(|letter| &letter.key);
+        let doubtful: HashSet<LetterKey> = keys.filter(|key| in_doubt(key)).cloned().collect();
+        let sent = doubtful.iter().map(again).collect();
+        let found = decided(&**self.acting.broker(), since, &sent).await?;
+        if !reaches_back(&**self.acting.broker(), since).await? {
+            self.forgotten = doubtful;
+        }
         let (sent, rest): (Vec<_>, Vec<_>) = held
             .into_iter()
             .partition(|letter| found.contains(&again(&letter.key)));
@@ -252,7 +264,8 @@ impl Replay {
                 continue;
             }
             self.clock.tick().await;
-            let maybe_delivered = letter.head.maybe_delivered || self.forgotten;
+            let forgotten = self.forgotten.contains(&letter.key);
+            let maybe_delivered = letter.head.maybe_delivered || forgotten;
             let consent = self.parameters.request.including_unknown;
             let Some((key, envelope)) = envelope(letter, maybe_delivered, consent) else {
                 self.tally.skipped += 1;

@@ -75,8 +75,8 @@ impl std::fmt::Display for SecretSource {
 
 const ONE: NonZeroU32 = NonZeroU32::MIN;
 /// RabbitMQ takes the lane from who holds a message for 30 minutes, and this one may have been held for 15 before its
-/// call.
-const LONGEST_CALL: Duration = Duration::from_secs(14 * 60);
+/// call, and for one more before GroupMe is asked a second question.
+const LONGEST_CALL: Duration = Duration::from_secs(13 * 60);
 const SECRET: &str = "give { env = \"NAME\" } or { file = \"/path\" }";
 
 impl AccountConfig {

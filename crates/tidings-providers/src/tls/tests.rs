@@ -74,7 +74,7 @@ async fn attempt(url: &str, trusted: &[CertificateDer<'static>], timeout: Durati
     let tls = with_roots(roots).unwrap();
     let client = Client::with_tls(&account, &config, SecretString::from("token"), tls).unwrap();
     client
-        .send(&message(account), Duration::ZERO, std::future::ready(()))
+        .send(&message(account), Duration::ZERO, std::future::ready(true))
         .await
 }
 

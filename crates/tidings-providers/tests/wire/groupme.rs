@@ -66,7 +66,7 @@ async fn a_401_that_cannot_be_confirmed_in_time_is_an_account_problem() {
     assert_eq!((answer.verdict, answer.status), (AccountProblem, Some(401)));
 }
 
-/// Of calls that are under way together, and of a group that is somebody else's again and again.
+/// Of those that are under way together: a token that worked a while ago may be revoked by now.
 #[tokio::test]
 async fn a_token_is_tried_once_for_all_who_want_to_know() {
     let server = unauthorized(say(200, r#"{"response":{"id":"1"}}"#)).await;
@@ -75,6 +75,7 @@ async fn a_token_is_tried_once_for_all_who_want_to_know() {
     let send = || {
         client.send(&message, Duration::ZERO, async {
             permits.fetch_add(1, Relaxed);
+            true
         })
     };
     let (first, second) = tokio::join!(send(), send());
@@ -82,8 +83,8 @@ async fn a_token_is_tried_once_for_all_who_want_to_know() {
     for answer in [first, second, later] {
         assert_eq!(answer.verdict, Rejected);
     }
-    assert_eq!(server.heard().len(), 3 + 1);
-    assert_eq!(permits.into_inner(), 1);
+    assert_eq!(server.heard().len(), 3 + 2);
+    assert_eq!(permits.into_inner(), 2);
 }
 
 /// Waiting for a permit takes nothing from the time that the question has.
@@ -91,11 +92,20 @@ async fn a_token_is_tried_once_for_all_who_want_to_know() {
 async fn a_permit_that_takes_long_is_waited_for() {
     let server = unauthorized(say(200, r#"{"response":{"id":"1"}}"#)).await;
     let client = groupme(&server, SHORT);
-    let permit = tokio::time::sleep(SHORT * 2);
+    let permit = async {
+        tokio::time::sleep(SHORT * 2).await;
+        true
+    };
     let answer = client
         .send(&plain(Provider::Groupme), Duration::ZERO, permit)
         .await;
     assert_eq!(answer.verdict, Rejected);
+
+    let none = async { false };
+    let answer = client
+        .send(&plain(Provider::Groupme), Duration::ZERO, none)
+        .await;
+    assert_eq!(answer.verdict, AccountProblem, "nobody could be asked");
 }
 
 #[tokio::test]

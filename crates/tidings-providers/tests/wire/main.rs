@@ -103,6 +103,6 @@ fn accepted(provider: Provider) -> (u16, &'static str) {
 /// One attempt at a plain message.
 async fn attempt(client: &Client, provider: Provider) -> Answer {
     client
-        .send(&plain(provider), Duration::ZERO, std::future::ready(()))
+        .send(&plain(provider), Duration::ZERO, std::future::ready(true))
         .await
 }

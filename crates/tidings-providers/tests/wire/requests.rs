@@ -12,7 +12,7 @@ async fn sent(message: &Message, elapsed: Duration) -> Heard {
     let (status, body) = accepted(provider);
     let server = Server::answering(status, body).await;
     let answer = client(provider, server.url(), LONG)
-        .send(message, elapsed, std::future::ready(()))
+        .send(message, elapsed, std::future::ready(true))
         .await;
     assert_eq!(answer.verdict, Verdict::Delivered, "{answer:?}");
     let heard = server.heard_once();
@@ -248,7 +248,7 @@ async fn a_payload_for_another_provider_is_not_sent() {
         .send(
             &plain(Provider::Raven),
             Duration::ZERO,
-            std::future::ready(()),
+            std::future::ready(true),
         )
         .await;
     assert_eq!(answer.verdict, Verdict::Rejected);

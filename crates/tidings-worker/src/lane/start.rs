@@ -38,10 +38,7 @@ impl Serving {
             return;
         }
         while !self.held.is_empty() && self.may_start_one_more(context, gate) {
-            if gate.allowance(Timestamp::now()) == Allowance::Probe {
-                // Before the fence is looked at: reading a file can take its time.
-                context.caller.renew_secret();
-            }
+            self.renew_the_secret(context, gate);
             match self.pick(context) {
                 Pick::Start(job) => self.start(*job, context, gate),
                 Pick::Wait(until) => {
@@ -49,6 +46,17 @@ impl Serving {
                     return;
                 }
             }
+        }
+    }
+
+    /// Once for each pause that has ended, before the probe. And before the fence is looked at: reading a file can take its
+    /// time.
+    fn renew_the_secret(&mut self, context: &LaneContext, gate: &Gate) {
+        let paused = gate.paused().map(|(until, _)| until);
+        let probes = gate.allowance(Timestamp::now()) == Allowance::Probe;
+        if probes && self.renewed_after != paused {
+            self.renewed_after = paused;
+            context.caller.renew_secret();
         }
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Serving {
     /// When to look again at what waits.
     pub(super) wake_at: Option<Instant>,
     pub(super) waits_for_fence: bool,
+    /// The end of the pause after which the secret was read again.
+    pub(super) renewed_after: Option<Timestamp>,
     /// The lane is let go, or lost.
     pub(super) end: CancellationToken,
 }
@@ -97,6 +99,7 @@ impl Serving {
             settling: HashMap::new(),
             wake_at: None,
             waits_for_fence: false,
+            renewed_after: None,
             end: CancellationToken::new(),
         }
     }

@@ -104,7 +104,8 @@ impl Operator {
             (plan.letters, planned)
         };
         let acting = Acting::follow(self, register, operation).await?;
-        let replay = Replay::new(acting, letters, planned, parameters, began.at);
+        let mut replay = Replay::new(acting, letters, planned, parameters, began.at);
+        replay.resumed = true;
         Ok(Resumed::Replay(Box::new(replay)))
     }
 }
