@@ -29,7 +29,7 @@ on_rabbitmq_4_3! {
 const ACCOUNT: &str = "raven.crm";
 
 /// The machine's scheduling lag, and the sandbox's own.
-const LAG: Duration = Duration::from_millis(40);
+const LAG: Duration = Duration::from_millis(250);
 
 async fn order(fleet: &Fleet, arguments: &[&str]) -> Output {
     fleet

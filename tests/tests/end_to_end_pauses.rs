@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tidings_model::{LaneState, Outcome};
+use tidings_model::{LaneState, Outcome, Record};
 use tidings_sandbox::{Fault, Faults, Latency, On as Calls, Provider};
 use tidings_tests::{
     Lag, eventually,
@@ -76,6 +76,16 @@ async fn a_rate_limit_is_waited_out_by_every_owner(on: On) {
         .collect();
     let ids = fleet.send(&all).await;
     all_are_paused(&first).await;
+    // One that crashes before it could write is told again by the provider.
+    eventually("the ledger tells of the pauses", async || {
+        let records = fleet.ledger.records().await;
+        let paused = |record: &&Record| matches!(record, Record::Paused { .. });
+        match records.iter().filter(paused).count() {
+            count if count == lanes.len() => Ok(()),
+            count => Err(count),
+        }
+    })
+    .await;
 
     // Over a crash of the only worker, and over a handover.
     first.kill9().await;

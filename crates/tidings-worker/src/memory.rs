@@ -417,7 +417,7 @@ mod tests {
     fn one_that_is_put_back_again_and_again_takes_no_more_room() {
         let mut memory = Memory::new(REMEMBER);
         for turn in 0..5000 {
-            memory.decide(&put_back("a", turn, 0));
+            memory.decide(&put_back("a", turn, i64::from(turn)));
         }
         assert_eq!(memory.decided.len(), 1);
         assert!(memory.order.len() < 1100, "{}", memory.order.len());
