@@ -16,6 +16,6 @@ mod relay;
 
 pub use eventually::{PATIENCE, eventually, eventually_within};
 pub use lag::Lag;
-pub use process::{Process, Program, Signal};
+pub use process::{CTRL_C, Process, Program, Signal};
 pub use rabbitmq::{Broker, Flavour, PrivateNode, SharedBrokers, Vhost};
 pub use relay::Relay;

@@ -6,6 +6,8 @@ use std::{
     env,
     ffi::OsStr,
     fs,
+    io::Write as _,
+    iter,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -18,6 +20,9 @@ pub use rustix::process::Signal;
 
 /// How much of a process's output a failed test shows.
 const LAST_LINES: usize = 80;
+
+/// What [`Process::answer`] types to interrupt whatever runs.
+pub const CTRL_C: &str = "\u{3}";
 
 /// A program of this workspace with its arguments and environment.
 pub struct Program {
@@ -41,7 +46,7 @@ impl Program {
 
     fn of(name: &'static str, path: &Path) -> Self {
         let mut command = Command::new(path);
-        command.env("NO_COLOR", "1");
+        command.env("NO_COLOR", "1").stdin(Stdio::null());
         Self { name, command }
     }
 
@@ -69,6 +74,29 @@ impl Program {
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// The same program with somebody at a terminal in front of it, who answers with [`Process::answer`].
+    #[must_use]
+    pub fn at_a_terminal(self) -> Self {
+        let words = iter::once(self.command.get_program()).chain(self.command.get_args());
+        let words = words.map(|word| {
+            let word = word.to_str().expect("a word of a command line");
+            format!("'{}'", word.replace('\'', r"'\''"))
+        });
+        let command = words.collect::<Vec<_>>().join(" ");
+        let mut terminal = Self::installed("script");
+        for (name, value) in self.command.get_envs() {
+            terminal.command.env(name, value.unwrap_or_default());
+        }
+        // `script` ends as the program does.
+        terminal
+            .command
+            .args(["--quiet", "--return", "--command"])
+            .arg(format!("stty -echo cols 160 rows 40; exec {command}"))
+            .arg("/dev/null")
+            .stdin(Stdio::piped());
+        terminal
     }
 
     /// Runs it to its end with `input` on its standard input; it is killed where the test does not wait for it.
@@ -102,7 +130,6 @@ impl Program {
                 .expect("the log is there")
         };
         self.command
-            .stdin(Stdio::null())
             .stdout(append())
             .stderr(append())
             .process_group(0);
@@ -164,6 +191,16 @@ impl Process {
             }
         })
         .await
+    }
+
+    /// Types a line, at its terminal.
+    ///
+    /// # Panics
+    /// Where it is not [at one](Program::at_a_terminal), or gone.
+    pub fn answer(&self, line: &str) {
+        let mut child = self.lock();
+        let terminal = child.stdin.as_mut().expect("a terminal");
+        writeln!(terminal, "{line}").expect("somebody reads it");
     }
 
     /// Sends `TERM`, `STOP`, `CONT` or another signal. One that has ended already takes it silently.
