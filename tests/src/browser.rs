@@ -151,9 +151,9 @@ impl Browser {
         field.send_keys(text).await.expect("a field");
     }
 
-    /// Presses a key, wherever the focus is.
-    pub async fn press(&self, key: Key) {
-        let value = char::from(key);
+    /// Presses a key, by name or by what it writes, wherever the focus is.
+    pub async fn press(&self, key: impl Into<char>) {
+        let value = key.into();
         let keys = KeyActions::new("keyboard".into())
             .then(KeyAction::Down { value })
             .then(KeyAction::Up { value });

@@ -3,11 +3,11 @@
 use tidings_tests::{
     browser::Browser,
     eventually,
-    fleet::{On, messages},
+    fleet::{Fleet, On, messages},
     on_each_broker,
 };
 
-use crate::scene::{console, dying, fleet, open, over, picture};
+use crate::scene::{console, dying, fleet, open, over, picture, raw, secrets};
 
 on_each_broker! {
     letters_are_found_replayed_discarded_and_restored_in_a_browser,
@@ -133,6 +133,7 @@ async fn letters_are_found_replayed_discarded_and_restored_in_a_browser(on: On) 
     })
     .await;
     assert_eq!(open(&fleet).await.len(), 11);
+    let operation = browser.page.current_url().await.expect("a URL");
 
     // Who did what.
     browser.click("Audit").await;
@@ -141,6 +142,7 @@ async fn letters_are_found_replayed_discarded_and_restored_in_a_browser(on: On) 
         assert!(audit.contains(words), "{words} in {audit}");
     }
     picture(on, &browser, "audit").await;
+    no_page_has_a_secret(&fleet, &at, operation.path()).await;
 
     // The same by night, and in a pocket.
     browser.prefers("dark").await;
@@ -168,4 +170,26 @@ async fn letters_are_found_replayed_discarded_and_restored_in_a_browser(on: On) 
     browser.open(&at).await;
     picture(on, &browser, "phone").await;
     browser.close().await;
+}
+
+async fn no_page_has_a_secret(fleet: &Fleet, at: &str, operation: &str) {
+    let secrets = secrets(fleet);
+    let progress = format!("{operation}/progress");
+    for page in [
+        "/",
+        "/letters?state=all",
+        "/letter?id=hostile",
+        "/plan?verb=replay",
+        operation,
+        &progress,
+        "/audit",
+    ] {
+        let html = raw(&format!("{}{page}", at.trim_end_matches('/'))).await;
+        for secret in &secrets {
+            assert!(!html.contains(secret), "{secret} is on {page}: {html}");
+        }
+    }
+    // The provider's words are there, without it.
+    let letter = raw(&format!("{at}letter?id=hostile")).await;
+    assert!(letter.contains("no \\u202e ***"), "{letter}");
 }

@@ -1,6 +1,7 @@
 //! What needs care: a replay that is stopped and goes on, by the keyboard alone; and letters that are about to be forgotten.
 
 use fantoccini::key::Key;
+use serde_json::Value;
 use tidings_tests::{
     browser::Browser,
     eventually,
@@ -20,6 +21,11 @@ mod embedded {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser() {
         super::a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser(On::Embedded).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keys_lead_to_every_page_and_along_the_rows_in_a_browser() {
+        super::keys_lead_to_every_page_and_along_the_rows_in_a_browser(On::Embedded).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -108,6 +114,58 @@ async fn a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser(on: On) {
     assert!(times.len() == COUNT && times.values().all(|times| *times == 1));
     browser.close().await;
     assert!(worker.terminate().await.success());
+}
+
+async fn keys_lead_to_every_page_and_along_the_rows_in_a_browser(on: On) {
+    let fleet = dead(on, 3).await;
+    let (_console, at) = console(&fleet).await;
+    let browser = Browser::start().await;
+    browser.open(&at).await;
+    browser.says("3 letters are open").await;
+    browser.press('a').await;
+    browser.says("What was done").await;
+    browser.press('o').await;
+    browser.says("3 letters are open").await;
+    browser.press('l').await;
+    browser.says("Replay all 3").await;
+
+    // Down and up again, no further than the rows reach, and in.
+    let rows = "return [...document.querySelectorAll('tbody a.row')].map(row => row.innerText)";
+    let rows: [Value; 3] = browser.run(rows).await;
+    let focused = "return [document.activeElement.innerText]";
+    for (key, row) in [
+        ('j', 0),
+        ('j', 1),
+        ('j', 2),
+        ('j', 2),
+        ('k', 1),
+        ('k', 0),
+        ('k', 0),
+        ('j', 1),
+    ] {
+        browser.press(key).await;
+        let [at] = browser.run(focused).await;
+        assert_eq!(at, rows[row], "{key}");
+    }
+    browser.press(Key::Enter).await;
+    let letter = browser.says("What usually helps").await;
+    assert!(
+        letter.contains(rows[1].as_str().unwrap_or("a row's words")),
+        "{letter}"
+    );
+
+    // In a field these are letters, until Escape.
+    browser.press('l').await;
+    browser.says("Replay all 3").await;
+    browser.press('/').await;
+    browser.write("loja").await;
+    let written = "return [document.activeElement.name, document.activeElement.value]";
+    let [name, value] = browser.run(written).await;
+    assert_eq!((name, value), ("text".into(), "loja".into()));
+    browser.press(Key::Escape).await;
+    browser.press('o').await;
+    browser.says("3 letters are open").await;
+    browser.close().await;
 }
 
 async fn letters_that_are_about_to_be_forgotten_are_shown_as_such(on: On) {

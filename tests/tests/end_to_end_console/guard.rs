@@ -1,10 +1,12 @@
 //! Who may look in, and what may act.
 
 use jiff::Timestamp;
+use reqwest::{RequestBuilder, Response};
 use tidings_broker::DeadRecord;
 use tidings_model::{LetterHead, Reason};
 use tidings_tests::{
-    fleet::{Fleet, On, Role, http},
+    eventually,
+    fleet::{Fleet, On, http},
     on_each_broker,
 };
 
@@ -12,6 +14,7 @@ use crate::scene::console;
 
 on_each_broker! {
     only_who_may_looks_in_and_only_the_consoles_own_pages_act,
+    where_others_can_reach_it_they_say_who_they_are,
 }
 
 async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
@@ -19,15 +22,7 @@ async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
     let (_console, at) = console(&fleet).await;
     let http = http();
     let page = http.get(&at).send().await.expect("a page");
-    let cookie = page.headers()["set-cookie"]
-        .to_str()
-        .expect("a cookie")
-        .to_owned();
-    assert!(
-        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
-        "{cookie}"
-    );
-    let cookie = cookie.split(';').next().expect("a cookie").to_owned();
+    let cookie = cookie_of(&page);
     let policy = page.headers()["content-security-policy"]
         .to_str()
         .expect("a policy");
@@ -35,50 +30,26 @@ async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
         policy.contains("default-src 'none'") && !policy.contains("unsafe"),
         "{policy}"
     );
-    let html = page.text().await.expect("a page");
-    let password = fleet
-        .url(Role::Inspector)
-        .parse::<url::Url>()
-        .ok()
-        .and_then(|url| url.password().map(str::to_owned));
-    assert!(password.is_none_or(|password| !html.contains(&format!(":{password}@"))));
 
     // Another site's name that leads here is turned away.
     let rebound = http.get(&at).header("host", "evil.example:80").send();
     assert_eq!(rebound.await.expect("an answer").status(), 421);
 
     // Whatever is missing or wrong, nothing is done.
-    let letter = DeadRecord::Letter {
-        head: LetterHead {
-            id: None,
-            account: "groupme.ops".parse().ok(),
-            reason: Reason::Undecodable,
-            attempts: Vec::new(),
-            dead_at: Timestamp::now(),
-            generation: 0,
-            maybe_delivered: false,
-            stood_at: None,
-        },
-        body: "not a message".into(),
-    };
-    fleet.broker.record(vec![letter]).await.expect("a letter");
+    bury_one(&fleet).await;
     let plan = http
         .get(format!("{at}plan?verb=discard&state=all"))
-        .header("cookie", &cookie)
-        .send();
-    let plan = plan.await.expect("a plan").text().await.expect("a page");
-    let (_, token) = plan.split_once("name=\"token\"").expect("a token");
-    let (_, token) = token.split_once("value=\"").expect("a token");
-    let (token, _) = token.split_once('"').expect("a token");
+        .header("cookie", &cookie);
+    let token = token_of(plan).await;
     let origin = at.trim_end_matches('/');
     let (evil, null) = ("http://evil.example", "null");
     for (sent_origin, sent_cookie, token, expected) in [
-        (None, true, token, 403),
-        (Some(evil), true, token, 403),
-        (Some(null), true, token, 403),
-        (Some(origin), false, token, 403),
+        (None, true, &*token, 403),
+        (Some(evil), true, &token, 403),
+        (Some(null), true, &token, 403),
+        (Some(origin), false, &token, 403),
         (Some(origin), true, "guessed", 403),
-        (Some(origin), true, token, 303),
+        (Some(origin), true, &token, 303),
     ] {
         let form = format!("verb=renew&request=%7B%7D&token={token}");
         let mut post = http
@@ -94,8 +65,10 @@ async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
         let status = post.send().await.expect("an answer").status();
         assert_eq!(status, expected, "{sent_origin:?} {sent_cookie} {token}");
     }
+}
 
-    // Where others can reach it, they say who they are.
+async fn where_others_can_reach_it_they_say_who_they_are(on: On) {
+    let fleet = Fleet::on(on).account("groupme.ops", "").start().await;
     let public = fleet
         .command("tidings-dlq", &["serve", "--listen", "0.0.0.0:0"])
         .run("")
@@ -113,6 +86,7 @@ async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
             "tidings-dlq",
             &["serve", "--listen", "0.0.0.0:0", "--auth", file],
         )
+        .env("USER", "root")
         .start();
     let line = public.line("the console is at ").await;
     let port = line
@@ -121,6 +95,7 @@ async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
         .next()
         .expect("a port");
     let at = format!("http://127.0.0.1:{port}/");
+    let http = http();
     for (user, password, expected) in [
         ("ann", "correct horse", 200),
         ("ann", "wrong", 401),
@@ -137,5 +112,69 @@ async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
             .status(),
         401
     );
+
+    // Who acts is who said so, and not who started the console.
+    bury_one(&fleet).await;
+    let knows = |request: RequestBuilder| request.basic_auth("ann", Some("correct horse"));
+    let page = knows(http.get(&at)).send().await.expect("a page");
+    let cookie = cookie_of(&page);
+    let plan = http.get(format!("{at}plan?verb=discard&state=all"));
+    let token = token_of(knows(plan).header("cookie", &cookie)).await;
+    let post = http.post(format!("{at}operations"));
+    let begun = knows(post)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("origin", at.trim_end_matches('/'))
+        .header("cookie", &cookie)
+        .body(format!(
+            "verb=discard&why=spam&request=%7B%7D&token={token}"
+        ))
+        .send()
+        .await;
+    assert_eq!(begun.expect("an answer").status(), 303);
+    let by = eventually("the audit tells of it", async || {
+        match &fleet.dlq_does(&["audit", "--json"]).await[..] {
+            [one] => Ok(one["by"].clone()),
+            other => Err(other.to_vec()),
+        }
+    });
+    let by = by.await;
+    assert_eq!(by, "ann (console)");
     assert!(!public.log().contains("horse"));
+}
+
+/// A letter of something that is no message.
+async fn bury_one(fleet: &Fleet) {
+    let letter = DeadRecord::Letter {
+        head: LetterHead {
+            id: None,
+            account: "groupme.ops".parse().ok(),
+            reason: Reason::Undecodable,
+            attempts: Vec::new(),
+            dead_at: Timestamp::now(),
+            generation: 0,
+            maybe_delivered: false,
+            stood_at: None,
+        },
+        body: "not a message".into(),
+    };
+    fleet.broker.record(vec![letter]).await.expect("a letter");
+}
+
+fn cookie_of(page: &Response) -> String {
+    let cookie = page.headers()["set-cookie"].to_str().expect("a cookie");
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
+        "{cookie}"
+    );
+    cookie.split(';').next().expect("a cookie").to_owned()
+}
+
+/// What a form of that page says it is the console's own by.
+async fn token_of(page: RequestBuilder) -> String {
+    let page = page.send().await.expect("a page");
+    let page = page.text().await.expect("words");
+    let (_, token) = page.split_once("name=\"token\"").expect("a token");
+    let (_, token) = token.split_once("value=\"").expect("a token");
+    let (token, _) = token.split_once('"').expect("a token");
+    token.to_owned()
 }

@@ -7,7 +7,7 @@ use tidings_sandbox::Faults;
 use tidings_tests::{
     Process,
     browser::Browser,
-    fleet::{Fleet, On, messages, to},
+    fleet::{Configuration, Fleet, On, Role, http, messages, to},
 };
 
 /// More than a screen of text that would like to be more than text.
@@ -17,14 +17,16 @@ fn hostile() -> String {
     format!("{markup}\u{202e}desrever\u{2066}{}", "x".repeat(10_000))
 }
 
+/// One provider repeats the secret that it is called with.
 fn faults() -> Faults {
+    let secret = Configuration::secret("grupo.forum");
     let faults = json!({"faults": [
         {"on": {"provider": "pingup"},
          "do": {"status": {"code": 400, "body": {"success": false, "message": "The service conversation 4711 is not open"}}}},
         {"on": {"provider": "groupme", "destination": "gone"},
          "do": {"status": {"code": 404, "body": {"meta": {"code": 404, "errors": ["Group gone not found"]}}}}},
         {"on": {"provider": "raven"}, "do": {"status": {"code": 502, "body": "<h1>Bad gateway</h1>"}}},
-        {"on": {"provider": "grupo"}, "do": {"status": {"code": 400, "body": "<b onclick=alert(1)>no</b>\u{202e}"}}},
+        {"on": {"provider": "grupo"}, "do": {"status": {"code": 400, "body": format!("<b onclick=alert(1)>no</b>\u{202e} {secret}")}}},
         {"on": {"provider": "whatspie"}, "do": "bad_token"},
     ]});
     serde_json::from_value(faults).expect("faults")
@@ -85,6 +87,23 @@ pub(crate) async fn open(fleet: &Fleet) -> Vec<String> {
     letters
         .filter_map(|letter| Some(letter.message.id()?.to_string()))
         .collect()
+}
+
+/// What a page says to a client that knows nothing, markup and all.
+pub(crate) async fn raw(url: &str) -> String {
+    let answer = http().get(url).send().await.expect("a page");
+    assert!(answer.status().is_success(), "{url}: {}", answer.status());
+    answer.text().await.expect("words")
+}
+
+/// What the console may never show.
+pub(crate) fn secrets(fleet: &Fleet) -> Vec<String> {
+    let accounts = fleet.configuration().accounts.keys();
+    let mut secrets: Vec<_> = accounts.map(|name| Configuration::secret(name)).collect();
+    let broker: Option<url::Url> = fleet.url(Role::Inspector).parse().ok();
+    let password = broker.as_ref().and_then(url::Url::password);
+    secrets.extend(password.map(|password| format!(":{password}@")));
+    secrets
 }
 
 fn asked_for_pictures(on: On) -> bool {
