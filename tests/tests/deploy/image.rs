@@ -61,6 +61,19 @@ async fn the_image_builds_and_its_worker_runs_and_stops() {
         return leave_out(CHECK, "the base image cannot be pulled");
     };
     let container = Container::build(&base).await;
+    let user = [
+        "image",
+        "inspect",
+        "--format",
+        "{{.Config.User}}",
+        &container.name,
+    ];
+    let user = succeeds(Program::installed("docker").args(user)).await;
+    assert_eq!(
+        user.trim(),
+        "65532:65532",
+        "nobody in particular, and by number: not root"
+    );
     let worker = container.start();
     worker.line("the worker runs").await;
     let address =

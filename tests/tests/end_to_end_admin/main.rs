@@ -10,7 +10,7 @@ use serde_json::json;
 use tidings_model::{LaneState, Reason};
 use tidings_sandbox::{Fault, Faults, On as Calls, Operation};
 use tidings_tests::{
-    Signal, eventually,
+    Program, Signal, eventually,
     fleet::{Configuration, Fleet, ONE_OF_EACH, On, message, messages, to},
     on_each_broker,
 };
@@ -287,6 +287,56 @@ async fn no_secret_is_ever_shown(on: On) {
             let line = text.lines().find(|line| line.contains(&secret));
             assert_eq!(line, None, "the secret of {account}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_line_has_the_account_the_id_and_the_turn() {
+    let fleet = Fleet::on(On::Embedded)
+        .account("raven.crm", QUICK)
+        .start()
+        .await;
+    // As JSON, and for people: the first call fails, and the second is the message's next turn.
+    let file = fleet.configuration().file();
+    for format in ["json", "text"] {
+        fleet
+            .sandbox
+            .set_faults(&Faults::none().fault(Fault::status(500).times(1)))
+            .await;
+        let worker = Program::new("tidings-worker")
+            .arg("--config")
+            .arg(&file)
+            .args(["--log", format])
+            .env("TIDINGS_LOG", "info,tidings_worker=debug")
+            .start();
+        let ids = fleet.send(&messages("raven.crm", format, 1)).await;
+        fleet.ended(&ids).await;
+        assert!(worker.terminate().await.success());
+        let log = worker.log();
+        let mut lines = log.lines().filter(|line| line.contains("took_ms"));
+        for turn in 0..2 {
+            let line = lines
+                .next()
+                .unwrap_or_else(|| panic!("two attempts in {log}"));
+            match serde_json::from_str::<serde_json::Value>(line) {
+                Ok(line) => {
+                    assert_eq!(format, "json");
+                    assert_eq!(line["account"], "raven.crm", "{line}");
+                    assert_eq!(line["id"], ids[0], "{line}");
+                    assert_eq!(line["turn"], turn, "{line}");
+                }
+                Err(_) => {
+                    assert_eq!(format, "text", "{line}");
+                    let fields = [
+                        "account=raven.crm".to_owned(),
+                        format!("id={}", ids[0]),
+                        format!("turn={turn}"),
+                    ];
+                    assert!(fields.iter().all(|field| line.contains(field)), "{line}");
+                }
+            }
+        }
+        assert_eq!(lines.next(), None, "each call is told once");
     }
 }
 
