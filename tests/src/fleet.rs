@@ -33,7 +33,7 @@ pub use configuration::Configuration;
 pub use dead::{refusal, refusals};
 pub use ledger::Ledger;
 pub use message::{ONE_OF_EACH, message, messages, to};
-pub use pace::{Limited, TOLERANCE, Watched};
+pub use pace::{IN_ORDER, Limited, TOLERANCE, Watched, after_a_freeze, after_a_kill};
 pub use place::On;
 pub use reckoning::Reckoning;
 pub use sandbox::{Sandbox, http};

@@ -5,12 +5,11 @@
 use std::{process::Output, time::Duration};
 
 use jiff::Timestamp;
-use rustix::process::{Pid, kill_process};
 use tidings_model::{LaneReport, LaneState, Record};
-use tidings_sandbox::{Faults, Limit, Rate};
+use tidings_sandbox::{Faults, Latency, Limit, Rate};
 use tidings_tests::{
-    Program, Signal, eventually,
-    fleet::{Fleet, On, Role, Worker, messages},
+    CTRL_C, Signal, eventually,
+    fleet::{Book, Fleet, On, Worker, messages},
     on_each_broker, on_rabbitmq_4_3,
 };
 
@@ -18,6 +17,7 @@ on_each_broker! {
     a_pause_holds_for_every_owner_until_it_is_resumed,
     a_pause_outlives_what_a_worker_reads_of_the_ledger,
     what_is_set_is_what_the_provider_sees_and_stands_until_it_is_reset,
+    limits_that_are_set_or_reloaded_are_the_providers_for_every_owner,
     an_order_that_nobody_can_follow_says_so,
 }
 
@@ -172,25 +172,13 @@ async fn what_is_set_is_what_the_provider_sees_and_stands_until_it_is_reset(on: 
     ordered(&fleet, &["set", ACCOUNT, "--rate", "10/s"]).await;
     let limit = Limit::of(Rate::new(10, Duration::from_secs(1))).tolerance(LAG);
     fleet.sandbox.set_faults(&Faults::none().limit(limit)).await;
-    let begun = fleet.sandbox.summary().await.tally.received;
-    let ten_more = async |from: u64| {
-        eventually("ten more are sent at the rate that was set", async || {
-            let received = fleet.sandbox.summary().await.tally.received;
-            if received >= from + 10 {
-                Ok(received)
-            } else {
-                Err(received)
-            }
-        })
-        .await
-    };
-    let now = ten_more(begun).await;
+    ten_more(&fleet).await;
     ordered(&fleet, &["set", ACCOUNT, "--concurrency", "2"]).await;
     // The next owner keeps both.
     let next = fleet.worker().await;
     next.ready().await;
     assert!(worker.terminate().await.success());
-    ten_more(now).await;
+    ten_more(&fleet).await;
     assert!(fleet.sandbox.book().await.refused.is_empty());
     let lane = next.lane(ACCOUNT).await.unwrap();
     assert_eq!(lane.rate.to_string(), "10/s");
@@ -217,6 +205,91 @@ async fn what_is_set_is_what_the_provider_sees_and_stands_until_it_is_reset(on: 
     let reckoning = fleet.reckon(&ids).await;
     reckoning.adds_up(&[]);
     assert_eq!(reckoning.delivered(), ids.len());
+    assert!(next.terminate().await.success());
+}
+
+/// How many calls were under way at once at the most, of those that arrived between two moments.
+fn most_at_once(book: &Book, call: Duration, (from, to): (Timestamp, Timestamp)) -> usize {
+    let call = i64::try_from(call.as_millis()).unwrap();
+    let span = from.as_millisecond()..to.as_millisecond();
+    let arrived = book
+        .received
+        .iter()
+        .map(|one| i64::try_from(one.at_ms).unwrap());
+    let arrived: Vec<i64> = arrived.filter(|at| span.contains(at)).collect();
+    let under_way = |now: &i64| {
+        arrived
+            .iter()
+            .filter(|at| (now - call + 1..=*now).contains(at))
+            .count()
+    };
+    arrived.iter().map(under_way).max().unwrap_or_default()
+}
+
+async fn ten_more(fleet: &Fleet) {
+    let before = fleet.sandbox.summary().await.tally.received;
+    eventually("ten more are sent", async || {
+        match fleet.sandbox.summary().await.tally.received {
+            received if received >= before + 10 => Ok(()),
+            received => Err(received),
+        }
+    })
+    .await;
+}
+
+async fn limits_that_are_set_or_reloaded_are_the_providers_for_every_owner(on: On) {
+    const CALL: Duration = Duration::from_millis(400);
+    let unlimited = |concurrency| format!("rate = \"unlimited\"\nconcurrency = {concurrency}");
+    let mut fleet = Fleet::on(on)
+        .account(ACCOUNT, &unlimited(8))
+        .faults(Faults::none().latency(Latency::fixed(CALL)))
+        .start()
+        .await;
+    let ids = fleet.send(&messages(ACCOUNT, "m", 150)).await;
+    let under_way = async |worker: &Worker, count: usize| {
+        shows(worker, "so many calls are under way", |lane| {
+            lane.in_flight == count
+        })
+        .await;
+        Timestamp::now()
+    };
+    let worker = fleet.worker().await;
+    under_way(&worker, 8).await;
+    ordered(&fleet, &["set", ACCOUNT, "--concurrency", "2"]).await;
+    let from = under_way(&worker, 2).await;
+    ten_more(&fleet).await;
+    let next = fleet.worker().await;
+    next.ready().await;
+    assert!(worker.terminate().await.success());
+    ten_more(&fleet).await;
+    let set = (from, Timestamp::now());
+    ordered(&fleet, &["set", ACCOUNT, "--reset"]).await;
+    under_way(&next, 8).await;
+
+    let reload = async |fleet: &mut Fleet, settings: &str| {
+        fleet
+            .reconfigure(|configuration| configuration.account(ACCOUNT, settings))
+            .await;
+        next.signal(Signal::HUP);
+    };
+    reload(&mut fleet, &unlimited(3)).await;
+    let from = under_way(&next, 3).await;
+    ten_more(&fleet).await;
+    let reloaded = (from, Timestamp::now());
+
+    reload(&mut fleet, "rate = \"10/s\"").await;
+    shows(&next, "the rate is reloaded", |lane| {
+        lane.rate.to_string() == "10/s"
+    })
+    .await;
+    let limit = Limit::of(Rate::new(10, Duration::from_secs(1))).tolerance(LAG);
+    fleet.sandbox.set_faults(&Faults::none().limit(limit)).await;
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.adds_up(&[]);
+    assert_eq!(reckoning.delivered(), ids.len());
+    assert_eq!(reckoning.book.summary.tally.violations, 0);
+    assert_eq!(most_at_once(&reckoning.book, CALL, set), 2);
+    assert_eq!(most_at_once(&reckoning.book, CALL, reloaded), 3);
     assert!(next.terminate().await.success());
 }
 
@@ -259,17 +332,7 @@ async fn a_terminal_shows_the_lanes_live() {
         .await;
     let worker = fleet.worker().await;
     worker.ready().await;
-    // `script` gives it a terminal, and ends as it does.
-    let program = Program::new("tidings");
-    let lanes = format!(
-        "stty cols 160 rows 40; echo pid=$$; exec {} lanes --broker {}",
-        program.path().display(),
-        fleet.url(Role::Operator)
-    );
-    let shown = Program::installed("script")
-        .args(["--quiet", "--return", "--command", &lanes, "/dev/null"])
-        .start();
-    let pid = shown.line("pid=").await;
+    let shown = fleet.command("tidings", &["lanes"]).at_a_terminal().start();
     eventually("the lane is shown as it does", async || {
         let log = shown.log();
         match log.contains("1 lanes, 1 workers") && log.contains(" idle ") {
@@ -281,8 +344,7 @@ async fn a_terminal_shows_the_lanes_live() {
     ordered(&fleet, &["pause", ACCOUNT, "--why", "moving house"]).await;
     shown.line("moving house").await;
 
-    let pid = pid.trim().trim_start_matches("pid=").parse().unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::INT).unwrap();
+    shown.answer(CTRL_C);
     assert_eq!(shown.exit().await.code(), Some(0));
     let once = order(&fleet, &["--once"]).await;
     let once = String::from_utf8_lossy(&once.stdout).into_owned();

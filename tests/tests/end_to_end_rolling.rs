@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use jiff::Timestamp;
 use tidings_model::LaneState;
+use tidings_sandbox::Provider;
 use tidings_tests::{
-    Signal, eventually,
-    fleet::{Fleet, On, Worker, messages},
+    Lag, Signal, eventually,
+    fleet::{Fleet, IN_ORDER, Limited, On, Worker, messages},
     on_each_broker,
 };
 
@@ -20,8 +22,13 @@ async fn a_rolling_change_of_configuration_leaves_no_lane_unserved(on: On) {
         .account("raven.stays", "rate = \"100/s\"")
         .account("raven.changes", "rate = \"100/s\"")
         .account("raven.goes", "rate = \"100/s\"")
+        .account(
+            BUSY.account,
+            "rate = \"50/s\"\ndestination_rate = \"unlimited\"",
+        )
         .start()
         .await;
+    fleet.send(&messages(BUSY.account, "m", BACKLOG)).await;
     let mut workers = Vec::new();
     for _ in 0..3 {
         let worker = fleet.worker().await;
@@ -31,8 +38,14 @@ async fn a_rolling_change_of_configuration_leaves_no_lane_unserved(on: On) {
     let before = ["raven.stays", "raven.changes", "raven.goes"];
     are_served(&fleet, &before, "before").await;
 
+    let lag = Lag::measure();
+    let began = Timestamp::now().as_millisecond();
     fleet
         .reconfigure(|configuration| {
+            configuration.account(
+                BUSY.account,
+                "rate = \"40/s\"\ndestination_rate = \"unlimited\"",
+            );
             configuration.account("raven.changes", "rate = \"50/s\"");
             configuration.account("raven.comes", "rate = \"100/s\"");
             configuration.accounts.remove("raven.goes");
@@ -52,7 +65,8 @@ async fn a_rolling_change_of_configuration_leaves_no_lane_unserved(on: On) {
             are_served(&fleet, &["raven.goes"], &format!("step-{step}")).await;
         }
     }
-    for account in ["raven.stays", "raven.changes", "raven.comes"] {
+    is_never_left_alone(&fleet, &lag, began).await;
+    for account in ["raven.stays", "raven.changes", "raven.comes", BUSY.account] {
         is_owned_once(&workers, account).await;
     }
     for worker in workers {
@@ -61,7 +75,36 @@ async fn a_rolling_change_of_configuration_leaves_no_lane_unserved(on: On) {
         assert_eq!(figures, 0.0, "nothing that is told of it stands");
         let changed = worker.lane("raven.changes").await.unwrap();
         assert_eq!(changed.rate.to_string(), "50/s");
+        let busy = worker.lane(BUSY.account).await.unwrap();
+        assert_eq!(busy.rate.to_string(), "40/s");
         assert!(worker.terminate().await.success());
+    }
+}
+
+/// A lane with more to do than it can while all this goes on.
+const BUSY: Limited = Limited {
+    account: "whatspie.busy",
+    provider: Provider::WhatsPie,
+    per_second: 50,
+    burst: 1,
+};
+const BACKLOG: usize = 5_000;
+
+/// However the change went through the fleet, the busy lane never paused for longer than a lane takes to move in order.
+async fn is_never_left_alone(fleet: &Fleet, lag: &Lag, began: i64) {
+    let arrivals = BUSY.arrivals(&fleet.sandbox.book().await);
+    assert!(arrivals.len() < BACKLOG, "it was busy all the while");
+    let ended = Timestamp::now().as_millisecond();
+    let mut moments: Vec<i64> = arrivals.into_iter().filter(|at| *at > began).collect();
+    moments.push(ended);
+    assert!(moments.len() > 20, "{moments:?}");
+    for gap in moments.windows(2) {
+        let length = Duration::from_millis((gap[1] - gap[0]).unsigned_abs());
+        let explained = IN_ORDER + lag.lost((gap[0], gap[1]));
+        assert!(
+            length <= explained,
+            "{length:?}, of which {explained:?} are explained"
+        );
     }
 }
 

@@ -7,12 +7,25 @@ use jiff::Timestamp;
 use tidings_model::{Outcome, Verdicted};
 use tidings_sandbox::{Limit, Provider, Rate};
 
-use super::{Book, Fleet};
+use super::{Book, Fleet, On};
 use crate::Lag;
 
 /// What the enforcing limiter lets pass: it counts from arrival to arrival, so that a call which a busy machine delays
 /// makes the next ones look early. How much it really delayed is measured, and the windows are counted with that and no more.
 pub const TOLERANCE: Duration = Duration::from_millis(250);
+
+/// How long a lane may take to move in order.
+pub const IN_ORDER: Duration = Duration::from_secs(1);
+
+/// How long a killed worker's lanes may take to move: on the embedded broker, its lease.
+pub fn after_a_kill(on: On) -> Duration {
+    Duration::from_secs(if on == On::Embedded { 10 } else { 5 })
+}
+
+/// How long the lanes of one that is frozen may take to move.
+pub fn after_a_freeze(on: On) -> Duration {
+    Duration::from_secs(if on == On::Embedded { 10 } else { 25 })
+}
 
 const WINDOWS: [Duration; 5] = [
     Duration::from_millis(100),
