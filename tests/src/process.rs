@@ -85,7 +85,7 @@ impl Program {
             format!("'{}'", word.replace('\'', r"'\''"))
         });
         let command = words.collect::<Vec<_>>().join(" ");
-        let mut terminal = Self::installed("script");
+        let mut terminal = Self::of(self.name, Path::new("script"));
         for (name, value) in self.command.get_envs() {
             terminal.command.env(name, value.unwrap_or_default());
         }

@@ -178,8 +178,8 @@ async fn of_two_who_agreed_at_once_one_sends_each_letter_and_the_other_is_told(o
     for user in ["eve", "ann", "bob"] {
         let replay = fleet.command("tidings-dlq", &["replay", "--rate", "100/s"]);
         let replay = replay.env("USER", user).at_a_terminal().start();
-        replay.line("to replay: 300 letters").await;
-        replay.line("accounts: raven.ops 300").await;
+        replay.line(&format!("to replay: {COUNT} letters")).await;
+        replay.line(&format!("accounts: raven.ops {COUNT}")).await;
         replay.line("replay them? [y/N]").await;
         asked.push(replay);
     }
@@ -211,7 +211,9 @@ async fn of_two_who_agreed_at_once_one_sends_each_letter_and_the_other_is_told(o
         "each has one who won and one who lost"
     );
     let mut logs = asked.iter().map(Process::log);
-    let progress = |log: String| log.contains("going on: ") && log.contains(" of 300, 0 failed, ");
+    let progress = |log: String| {
+        log.contains("going on: ") && log.contains(&format!(" of {COUNT}, 0 failed, "))
+    };
     assert!(logs.any(progress), "who sends is told how it comes on");
     assert_eq!(fleet.delivered_of(1, COUNT).await, COUNT);
     let times = fleet.sandbox.book().await.times();

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use tidings_model::{LaneState, Reason};
+use tidings_model::LaneState;
 use tidings_sandbox::{Faults, Latency, Limit, Rate};
 use tidings_tests::{
     Flavour, Signal, eventually_within,
-    fleet::{Fleet, ONE_OF_EACH, On, Worker, after_a_freeze, messages},
+    fleet::{Fleet, On, Worker, after_a_freeze, messages},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,39 +17,44 @@ async fn embedded() {
     three_become_eight_and_two_and_the_providers_notice_nothing(On::Embedded).await;
 }
 
-// The name tells the test runner that it has a node.
-mod outages {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn rabbitmq_3_10() {
-        let on = On::OwnRabbitMq(Flavour::Debian);
-        three_become_eight_and_two_and_the_providers_notice_nothing(on).await;
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn rabbitmq_3_10() {
+    let on = On::OwnRabbitMq(Flavour::Debian);
+    three_become_eight_and_two_and_the_providers_notice_nothing(on).await;
 }
 
-const RATE: u32 = 10;
-const SETTINGS: &str = "rate = \"10/s\"\ndestination_rate = \"unlimited\"\nconcurrency = 4\n\
+/// Two of each provider.
+const LANES: [&str; 10] = [
+    "groupme.dev",
+    "groupme.ops",
+    "grupo.shop",
+    "grupo.site",
+    "pingup.acme",
+    "pingup.beta",
+    "raven.crm",
+    "raven.hr",
+    "whatspie.desk",
+    "whatspie.shop",
+];
+const SETTINGS: &str = "rate = \"2/s\"\ndestination_rate = \"unlimited\"\nconcurrency = 4\n\
                         retry = { max_attempts = 50, base = \"1s\", cap = \"1s\" }";
-/// More than can be sent while this goes on: some 150 s of it.
-const EACH: usize = 1_500;
-/// What eight workers and a broker that starts take from each other on a small machine.
+/// More than can be sent while this goes on: minutes of it.
+const EACH: usize = 400;
+/// What eight workers and a broker that starts take from each other on a small machine: two calls' worth.
 const LAG: Duration = Duration::from_secs(1);
 
 async fn three_become_eight_and_two_and_the_providers_notice_nothing(on: On) {
     let second = Duration::from_secs(1);
     let faults = Faults::none()
-        .limit(Limit::of(Rate::new(RATE, second)).tolerance(LAG))
+        .limit(Limit::of(Rate::new(2, second)).tolerance(LAG))
         .latency(Latency::uniform(second / 100, second / 20));
-    let draft = ONE_OF_EACH
-        .iter()
-        .fold(Fleet::on(on), |draft, (account, _)| {
-            draft.account(account, SETTINGS)
-        });
+    let draft = LANES.iter().fold(Fleet::on(on), |draft, account| {
+        draft.account(account, SETTINGS)
+    });
     let mut fleet = draft.faults(faults).start().await;
-    let all: Vec<_> = ONE_OF_EACH
+    let all: Vec<_> = LANES
         .iter()
-        .flat_map(|(account, _)| messages(account, "m", EACH))
+        .flat_map(|account| messages(account, "m", EACH))
         .collect();
     let ids = fleet.send(&all).await;
 
@@ -58,6 +63,9 @@ async fn three_become_eight_and_two_and_the_providers_notice_nothing(on: On) {
     each_lane_is_served_by_one(&workers).await;
     join(&fleet, &mut workers, 5).await;
     each_lane_is_served_by_one(&workers).await;
+    let shares = shares(&workers).await;
+    let busy = shares.iter().filter(|lanes| !lanes.is_empty());
+    assert!(busy.count() >= 3, "ten lanes among eight: {shares:?}");
 
     for _ in 0..2 {
         let killed = busiest(&workers).await;
@@ -103,7 +111,7 @@ async fn three_become_eight_and_two_and_the_providers_notice_nothing(on: On) {
 
     // The rest need not be waited for.
     fleet.sandbox.heal().await;
-    for (account, _) in ONE_OF_EACH {
+    for account in LANES {
         let set = ["lanes", "set", account, "--rate", "unlimited"];
         let set = fleet.command("tidings", &set).run("").await;
         assert!(set.status.success(), "{set:?}");
@@ -111,7 +119,6 @@ async fn three_become_eight_and_two_and_the_providers_notice_nothing(on: On) {
     let reckoning = fleet.reckon(&ids).await;
     reckoning.adds_up(&[]);
     assert_eq!(reckoning.delivered(), ids.len());
-    assert_eq!(reckoning.dead(Reason::UnknownOutcome), 0);
     for worker in workers {
         assert!(worker.terminate().await.success());
     }
@@ -158,9 +165,7 @@ async fn each_lane_is_served_by_one(workers: &[Worker]) {
         let shares = shares(workers).await;
         let mut lanes: Vec<&String> = shares.iter().flatten().collect();
         lanes.sort();
-        let mut wanted = ONE_OF_EACH.map(|(account, _)| account);
-        wanted.sort_unstable();
-        match lanes.iter().eq(wanted.iter()) {
+        match lanes.iter().eq(LANES.iter()) {
             true => Ok(()),
             false => Err(shares),
         }

@@ -18,7 +18,7 @@ use super::{
     load::Load,
     owner::Owner,
     reading::{following, try_decided},
-    sending::{Differently, id, message, number, queue, seconds, send},
+    sending::{Differently, from_now, id, message, number, queue, seconds, send},
 };
 use crate::eventually;
 
@@ -152,13 +152,9 @@ pub async fn delays_go_on_over_a_restart<V: Version>(fixture: &mut OwnNode<V>) {
     const SECONDS: usize = 40;
     const EACH: usize = 20;
     let worker = fixture.connect("worker").await;
-    let began = Timestamp::now();
-    let due = |n| began + seconds(1 + (n / EACH) as u64);
-    queue(
-        &*worker,
-        (0..SECONDS * EACH).map(|n| message(n).due(due(n))),
-    )
-    .await;
+    let wait = |n: usize| seconds(1 + (n / EACH) as u64);
+    let all = (0..SECONDS * EACH).map(|n| message(n).due(from_now(wait(n))));
+    queue(&*worker, all).await;
     let left = Timestamp::now();
     fixture.node.stop().await;
     fixture.node.start().await;
@@ -176,7 +172,8 @@ pub async fn delays_go_on_over_a_restart<V: Version>(fixture: &mut OwnNode<V>) {
         let n = number(&delivery);
         if n != BACK {
             // Its longest level comes first.
-            let first_step = began + seconds(1 << (1 + n / EACH).ilog2());
+            let due = delivery.headers.due.expect("it went through the delays");
+            let first_step = due - wait(n) + seconds(1 << wait(n).as_secs().ilog2());
             let is_punctual = first_step > back + seconds(1);
             let behind = if is_punctual { seconds(0) } else { away };
             assert_on_time(&delivery, Timestamp::now(), behind + seconds(1));

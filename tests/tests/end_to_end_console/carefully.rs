@@ -150,7 +150,7 @@ async fn keys_lead_to_every_page_and_along_the_rows_in_a_browser(on: On) {
     browser.press(Key::Enter).await;
     let letter = browser.says("What usually helps").await;
     assert!(
-        letter.contains(rows[1].as_str().unwrap_or("a row's words")),
+        letter.contains(rows[1].as_str().expect("words")),
         "{letter}"
     );
 

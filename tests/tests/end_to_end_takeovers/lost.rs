@@ -8,11 +8,11 @@ use tidings_model::LaneState;
 use tidings_sandbox::{Faults, Latency, On as Calls, Operation, Provider};
 use tidings_tests::{
     Relay, Signal, eventually,
-    fleet::{Fleet, On, Reckoning, Role, Worker, messages},
+    fleet::{Fleet, On, Reckoning, Role, Worker, after_a_freeze, messages},
 };
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Serving, silently_lost};
+use super::Serving;
 
 /// One account, whose provider can tell what it has: nothing of it is sent twice, and nothing is given up.
 const ACCOUNT: &str = "groupme.ops";
@@ -56,7 +56,7 @@ pub(crate) async fn a_frozen_worker_starts_nothing_when_it_goes_on(on: On, secon
     let frozen_at = fleet.freeze(&frozen.worker).await;
     let went_on = Instant::now() + Duration::from_secs(seconds);
     for (_, took) in frozen.moved(&fleet, frozen_at).await {
-        assert!(took < silently_lost(on), "it moved in {took:?}");
+        assert!(took < after_a_freeze(on), "it moved in {took:?}");
     }
     sleep_until(went_on).await;
     assert!(!fleet.ledger.open(&ids).is_empty(), "there is a backlog");
@@ -134,7 +134,7 @@ pub(crate) async fn a_worker_that_is_cut_off_from_the_broker_starts_nothing(on: 
     let lane = lost.worker.lane(ACCOUNT).await.unwrap();
     assert_eq!(lane.state, LaneState::Running, "it knows nothing yet");
     for (_, took) in lost.moved(&fleet, cut_at).await {
-        assert!(took < silently_lost(on), "it moved in {took:?}");
+        assert!(took < after_a_freeze(on), "it moved in {took:?}");
     }
 
     fleet.sandbox.heal().await;

@@ -7,12 +7,12 @@ mod lost;
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tidings_model::{LaneState, WorkerId};
 use tidings_sandbox::{Faults, Latency};
 use tidings_tests::{
     Flavour, Signal, eventually,
-    fleet::{Draft, Fleet, On, Worker, messages},
+    fleet::{Draft, Fleet, IN_ORDER, On, Worker, after_a_kill, messages},
     on_each_broker, on_rabbitmq_4_3,
 };
 use tokio::time::{sleep, timeout};
@@ -85,26 +85,6 @@ mod idle {
     }
 }
 
-// What is promised, from what happens to one worker until another's first attempt.
-const IN_ORDER: SignedDuration = SignedDuration::from_secs(1);
-
-/// The embedded broker cannot tell why an owner renews its lease no more.
-const LEASE: SignedDuration = SignedDuration::from_secs(10);
-
-fn killed(on: On) -> SignedDuration {
-    match on {
-        On::Embedded => LEASE,
-        On::RabbitMq(_) | On::OwnRabbitMq(_) => SignedDuration::from_secs(5),
-    }
-}
-
-fn silently_lost(on: On) -> SignedDuration {
-    match on {
-        On::Embedded => LEASE,
-        On::RabbitMq(_) | On::OwnRabbitMq(_) => SignedDuration::from_secs(25),
-    }
-}
-
 const LANES: [&str; 4] = ["groupme.one", "groupme.two", "raven.three", "pingup.four"];
 
 async fn with_a_backlog(on: On, faults: Faults) -> Fleet {
@@ -165,7 +145,10 @@ async fn lanes_move_in_time(on: On) {
     let killed_at = Timestamp::now();
     killing.worker.kill9().await;
     for (lane, took) in killing.moved(&fleet, killed_at).await {
-        assert!(took < killed(on), "{lane} moved in {took:?} from kill -9");
+        assert!(
+            took < after_a_kill(on),
+            "{lane} moved in {took:?} from kill -9"
+        );
     }
 }
 
@@ -212,14 +195,18 @@ async fn some_lane_moves(fleet: &Fleet) {
     }
 }
 
+fn between(from: Timestamp, to: Timestamp) -> Duration {
+    to.duration_since(from).unsigned_abs()
+}
+
 /// Each time that a lane went from one worker to another, and for how long nobody started anything then.
-fn moves(fleet: &Fleet) -> Vec<(&'static str, SignedDuration)> {
+fn moves(fleet: &Fleet) -> Vec<(&'static str, Duration)> {
     let of_lane = |lane| {
         let mut attempts = fleet.ledger.attempts(lane);
         attempts.sort_by_key(|attempt| attempt.at);
         let pairs = attempts.windows(2);
         let moves = pairs.filter(|pair| pair[0].worker != pair[1].worker);
-        let gaps = moves.map(|pair| (lane, pair[1].at.duration_since(pair[0].at)));
+        let gaps = moves.map(|pair| (lane, between(pair[0].at, pair[1].at)));
         gaps.collect::<Vec<_>>()
     };
     LANES.into_iter().flat_map(of_lane).collect()
@@ -259,7 +246,7 @@ impl Serving {
     }
 
     /// How long after a moment another worker started something in each of its lanes.
-    async fn moved(&self, fleet: &Fleet, since: Timestamp) -> Vec<(&str, SignedDuration)> {
+    async fn moved(&self, fleet: &Fleet, since: Timestamp) -> Vec<(&str, Duration)> {
         let mut moved = Vec::new();
         for lane in &self.lanes {
             let taken = eventually("another worker takes the lane", async || {
@@ -269,7 +256,7 @@ impl Serving {
                     .filter(|attempt| attempt.worker != self.name && attempt.at > since);
                 others.map(|attempt| attempt.at).min().ok_or(attempts.len())
             });
-            moved.push((lane.as_str(), taken.await.duration_since(since)));
+            moved.push((lane.as_str(), between(since, taken.await)));
         }
         moved
     }
