@@ -22,13 +22,15 @@ use tidings_tests::{
 on_each_broker! {
     a_replay_killed_twenty_times_sends_each_message_once,
     a_replay_goes_only_as_far_as_its_canary,
+    a_replay_that_was_cut_off_still_waits_for_its_canary,
     what_may_have_been_delivered_is_sent_again_with_consent_alone,
     a_message_that_dies_again_is_replayed_again,
-    of_two_who_agreed_at_once_one_sends_each_letter_and_the_other_is_told,
 }
 
 on_rabbitmq_4_3! {
-    of_two_who_agreed_at_once_one_sends_each_letter_and_the_other_is_told,
+    a_replay_goes_only_as_far_as_its_canary,
+    what_may_have_been_delivered_is_sent_again_with_consent_alone,
+    a_message_that_dies_again_is_replayed_again,
     a_replay_killed_twenty_times_sends_each_message_once,
 }
 
@@ -108,16 +110,29 @@ async fn a_replay_killed_twenty_times_sends_each_message_once(on: On) {
     fleet.open_letters(ids.len()).await;
     fleet.sandbox.heal().await;
 
-    // Two at once, and both are killed again and again.
+    // Two at once, who want the same letters of one account, and both are killed again and again.
     let said = follow(&fleet).await;
     let replay = |user: &str| {
         let begun = said.lock().unwrap().operations.get(user).cloned();
         match begun {
             Some(operation) => start(&fleet, user, &["replay", "--resume", &operation]),
-            None => start(&fleet, user, &["replay", "--yes", "--rate", "4000/s"]),
+            None => {
+                let some = if user == "ann" {
+                    &accounts[..3]
+                } else {
+                    &accounts[2..]
+                };
+                let replay = ["replay", "--yes", "--rate", "4000/s", "--account"];
+                start(&fleet, user, &[&replay[..], some].concat())
+            }
         }
     };
     let mut replays: Vec<_> = ["ann", "bob"].map(|user| (user, replay(user))).into();
+    eventually("both have begun", async || {
+        let begun = said.lock().unwrap().operations.len();
+        (begun == 2).then_some(()).ok_or(begun)
+    })
+    .await;
     for kill in 0..KILLS {
         let random = rand::rng().random_range(0..count / KILLS);
         let until = (kill * count / KILLS + random).saturating_sub(count / KILLS);
@@ -157,76 +172,8 @@ async fn a_replay_killed_twenty_times_sends_each_message_once(on: On) {
     assert_eq!(listed.len(), ids.len());
     let audit = fleet.dlq_does(&["audit", "--json"]).await;
     let done: u64 = audit.iter().map(|one| one["done"].as_u64().unwrap()).sum();
-    assert_eq!(done, count, "{audit:?}");
+    assert_eq!((done, audit.len()), (count, 2), "{audit:?}");
     assert!(worker.terminate().await.success());
-}
-
-/// Two at their terminals are asked about the same letters, before either has answered. A third one says no.
-async fn of_two_who_agreed_at_once_one_sends_each_letter_and_the_other_is_told(on: On) {
-    const COUNT: usize = 300;
-    let fleet = Fleet::on(on)
-        .account("raven.ops", QUICK)
-        .faults(refusals())
-        .start()
-        .await;
-    let worker = fleet.worker().await;
-    let ids = fleet.send(&messages("raven.ops", "m", COUNT)).await;
-    fleet.ended(&ids).await;
-    fleet.open_letters(COUNT).await;
-    fleet.sandbox.heal().await;
-    let mut asked = Vec::new();
-    for user in ["eve", "ann", "bob"] {
-        let replay = fleet.command("tidings-dlq", &["replay", "--rate", "100/s"]);
-        let replay = replay.env("USER", user).at_a_terminal().start();
-        replay.line(&format!("to replay: {COUNT} letters")).await;
-        replay.line(&format!("accounts: raven.ops {COUNT}")).await;
-        replay.line("replay them? [y/N]").await;
-        asked.push(replay);
-    }
-    let eve = asked.remove(0);
-    eve.answer("n");
-    assert_eq!(eve.exit().await.code(), Some(1), "{}", eve.log());
-    for replay in &asked {
-        replay.answer("y");
-    }
-    let mut sent = 0;
-    let mut lost = 0;
-    for (replay, other) in asked.iter().zip(asked.iter().rev()) {
-        assert!(replay.exit().await.success(), "{}", replay.log());
-        let tally = replay.line("done: ").await;
-        sent += number_behind(&tally, "done: ");
-        if number_behind(&tally, "left alone: ") > 0 {
-            let told = replay.line("of the letters were claimed first by").await;
-            let (before, _) = told.split_once(" of the letters").unwrap();
-            let (_, count) = before.rsplit_once("\u{1b}[K").unwrap();
-            lost += count.parse::<usize>().unwrap();
-            let operation = other.line("operation ").await;
-            let (_, operation) = operation.split_once("operation ").unwrap();
-            assert!(told.contains(operation.trim()), "{told} and {operation}");
-        }
-    }
-    assert_eq!(
-        (sent, lost),
-        (COUNT, COUNT),
-        "each has one who won and one who lost"
-    );
-    let mut logs = asked.iter().map(Process::log);
-    let progress = |log: String| {
-        log.contains("going on: ") && log.contains(&format!(" of {COUNT}, 0 failed, "))
-    };
-    assert!(logs.any(progress), "who sends is told how it comes on");
-    assert_eq!(fleet.delivered_of(1, COUNT).await, COUNT);
-    let times = fleet.sandbox.book().await.times();
-    assert!(times.len() == COUNT && times.values().all(|times| *times == 1));
-    assert!(worker.terminate().await.success());
-}
-
-fn number_behind(line: &str, words: &str) -> usize {
-    let (_, rest) = line
-        .split_once(words)
-        .unwrap_or_else(|| panic!("{words} in {line}"));
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap()
 }
 
 async fn a_replay_goes_only_as_far_as_its_canary(on: On) {
@@ -274,6 +221,55 @@ async fn a_replay_goes_only_as_far_as_its_canary(on: On) {
             .values()
             .all(|times| *times == 1)
     );
+    assert!(worker.terminate().await.success());
+}
+
+/// Twice: the canary fails, and then it is delivered.
+async fn a_replay_that_was_cut_off_still_waits_for_its_canary(on: On) {
+    const COUNT: usize = 20;
+    let fleet = Fleet::on(on)
+        .account("raven.ops", QUICK)
+        .faults(refusals())
+        .start()
+        .await;
+    let mut worker = fleet.worker().await;
+    let ids = fleet.send(&messages("raven.ops", "m", COUNT)).await;
+    fleet.ended(&ids).await;
+    fleet.open_letters(COUNT).await;
+    let said = follow(&fleet).await;
+    for (canaries, succeeds) in [(5, false), (10, true)] {
+        // Nobody is there who could tell what becomes of the canary.
+        assert!(worker.terminate().await.success());
+        let replay = start(&fleet, "ann", &["replay", "--yes", "--canary", "5"]);
+        eventually("the canary is out", async || {
+            let resolved = said.lock().unwrap().resolved;
+            (resolved == canaries).then_some(()).ok_or(resolved)
+        })
+        .await;
+        replay.kill9().await;
+        let operation = said.lock().unwrap().operations["ann"].clone();
+        if succeeds {
+            fleet.sandbox.heal().await;
+        }
+        worker = fleet.worker().await;
+        let resume = ["replay", "--resume", &operation];
+        let resumed = fleet.command("tidings-dlq", &resume).env("USER", "ann");
+        let resumed = resumed.run("").await;
+        assert_eq!(resumed.status.success(), succeeds, "{resumed:?}");
+        if !succeeds {
+            let words = String::from_utf8_lossy(&resumed.stderr);
+            assert!(words.contains("of the canary 5 failed"), "{words}");
+            assert_eq!(fleet.delivered_of(1, 5).await, 0);
+            assert_eq!(fleet.ends_of(1).len(), 5, "the others were left alone");
+            fleet.open_letters(COUNT).await;
+        }
+    }
+    eventually("each message is recorded once", async || {
+        let times = fleet.sandbox.book().await.times();
+        let once = times.values().all(|times| *times == 1);
+        (once && times.len() == COUNT).then_some(()).ok_or(times)
+    })
+    .await;
     assert!(worker.terminate().await.success());
 }
 

@@ -279,6 +279,15 @@ async fn delayed_expired_and_unroutable_messages_end_as_they_should(on: On) {
         "{earliest} {reminder} {latest}: counted from send"
     );
     assert!(worker.terminate().await.success());
+    let verify = ["delays", "verify", "--json", "--wait", "5s"];
+    let verified = fleet.command("tidings", &verify).run("").await;
+    assert!(verified.status.success(), "{verified:?}");
+    let last = String::from_utf8_lossy(&verified.stdout);
+    let last: Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        last,
+        json!({"unroutable": 0, "dead": {"whatspie.nobody": 1}})
+    );
 
     let refused = fleet
         .try_to_send(&[message("whatspie.nobody", "at-once-to-nobody")])

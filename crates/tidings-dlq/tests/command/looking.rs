@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
+use futures::StreamExt as _;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::Value;
-use tidings_broker::DeadRecord;
+use tidings_broker::{DeadRecord, ReadFrom, ReadUntil};
 use tidings_model::{Attempt, Draft, Reason};
 use tokio::sync::mpsc;
 
 use crate::{
-    records::{died, undecodable},
+    records::{died, plain, undecodable},
     world::{Said, World, acts_on_a_terminal},
 };
 
@@ -42,6 +43,36 @@ async fn letters_are_listed_once_each_and_looking_changes_nothing() {
         "{table:?}"
     );
     assert!(!acts_on_a_terminal(&(json.stdout + &table.stdout)));
+}
+
+#[tokio::test]
+async fn looking_writes_nothing_and_sends_nothing() {
+    let world = World::with([plain("a"), died("b", Reason::Rejected, 90)]).await;
+    let dead = async || {
+        let entries = world
+            .broker
+            .dead(ReadFrom::First, ReadUntil::Now)
+            .await
+            .unwrap();
+        let entries: Vec<_> = entries.map(|entry| entry.unwrap().position).collect().await;
+        entries
+    };
+    let before = dead().await;
+    for looking in [
+        &["list"][..],
+        &["list", "--json", "--state", "all"],
+        &["show", "a"],
+        &["groups"],
+        &["export"],
+        &["watch", "--since", "1d", "--limit", "2"],
+        &["audit"],
+        &["replay", "--dry-run"],
+    ] {
+        let said = world.run(looking);
+        assert_eq!(said.status, 0, "{looking:?}: {said:?}");
+    }
+    assert_eq!(dead().await, before);
+    assert!(world.queued().await.is_empty());
 }
 
 #[tokio::test]

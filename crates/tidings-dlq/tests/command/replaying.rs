@@ -10,10 +10,12 @@ use tidings_dlq::{
     Request,
     operator::{OperatorError, Pace, Resumed, Watch},
 };
-use tidings_model::{Audit, Headers, LetterState, OperationId, Record, Resolution, Tenure, Verb};
+use tidings_model::{
+    Audit, Headers, LetterState, OperationId, Reason, Record, Resolution, Tenure, Verb,
+};
 
 use crate::{
-    records::{cut_off_at, key, letter, plain, raven},
+    records::{cut_off_at, died, key, letter, plain, raven},
     world::World,
 };
 
@@ -64,6 +66,35 @@ async fn of_two_who_planned_the_same_each_letter_is_sent_by_one() {
         *times.entry(id).or_insert(0) += 1;
     }
     assert!(times.len() == 1200 && times.values().all(|times| *times == 1));
+}
+
+#[tokio::test]
+async fn a_replay_sends_what_its_conditions_let_through_and_no_more() {
+    let world = World::with([
+        plain("a"),
+        died("b", Reason::Rejected, 30),
+        plain("c"),
+        plain("d"),
+    ])
+    .await;
+    let replay = |conditions: &[&str]| {
+        let said = world.run(&[&["replay", "--yes", "--json"], conditions].concat());
+        assert_eq!(said.status, 0, "{said:?}");
+        said.json()[1]["replayed"].clone()
+    };
+    assert_eq!(
+        replay(&["--account", "raven.ops", "--sort", "newest", "--limit", "1"]),
+        1
+    );
+    assert_eq!(world.ids(&[]), ["a", "b", "c"]);
+    assert_eq!(replay(&["--account", "raven.ops", "--limit", "1"]), 1);
+    assert_eq!(world.ids(&[]), ["b", "c"]);
+    assert_eq!(replay(&["--reason", "undecodable"]), 0);
+    assert_eq!(replay(&["--reason", "attempts-exhausted"]), 1);
+    assert_eq!(world.ids(&[]), ["b"], "it is of another reason");
+    let queued = world.queued().await;
+    let queued: Vec<&str> = queued.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(queued, ["d", "a", "c"]);
 }
 
 #[tokio::test]
