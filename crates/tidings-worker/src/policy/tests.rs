@@ -153,6 +153,33 @@ fn a_rate_limit_sends_it_back_until_the_pause_ends_and_burns_nothing() {
     assert_eq!(before_attempt(&limited, &RETRY, None, at(500)), None);
 }
 
+/// A person agreed once, and need not be asked again whatever keeps the message.
+#[test]
+fn consent_stays_with_a_message_that_goes_back() {
+    for verdict in [
+        Verdict::RateLimited,
+        Verdict::AccountProblem,
+        Verdict::NotSent,
+    ] {
+        let one = attempts(&[(0, verdict)]);
+        let agreed = Case {
+            consent: true,
+            maybe_delivered: true,
+            ..case(&one)
+        };
+        let next = after_attempt(agreed);
+        let kept = matches!(
+            next,
+            Next::PutBack(Back {
+                consent: true,
+                maybe_delivered: true,
+                ..
+            })
+        );
+        assert!(kept, "{verdict}: {next:?}");
+    }
+}
+
 #[test]
 fn one_that_expires_meanwhile_comes_back_to_end_on_time() {
     let one = attempts(&[(0, Verdict::NotSent)]);

@@ -180,6 +180,22 @@ async fn what_outlived_its_age_is_trimmed() {
     db.execute("UPDATE ledger SET at = at - ?1 - 1000", [week])
         .unwrap();
     broker.append(vec![record("new")]).await.unwrap();
+    // A letter that was written again, for which it counts from then.
+    let Effect::Bury(head) = letter() else {
+        unreachable!()
+    };
+    let letter = |body: &'static str| DeadRecord::Letter {
+        head: (*head).clone(),
+        body: body.into(),
+    };
+    broker.record(vec![letter("old")]).await.unwrap();
+    let half_a_year = 180 * 24 * 3600 * 1000_i64;
+    db.execute("UPDATE dead SET at = at - ?1 - 1000", [half_a_year])
+        .unwrap();
+    broker.record(vec![letter("renewed")]).await.unwrap();
     trim::trim(&db, broker.core.fleet).unwrap();
     assert_eq!(decided(&broker).await, ["new"]);
+    let dead = broker.dead(ReadFrom::First, ReadUntil::Now).await.unwrap();
+    let kept: Vec<_> = dead.map(|entry| entry.unwrap().record).collect().await;
+    assert_eq!(kept, [letter("renewed")]);
 }
