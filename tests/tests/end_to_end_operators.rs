@@ -4,7 +4,7 @@
 
 use tidings_tests::{
     Process,
-    fleet::{Fleet, On, messages, refusals},
+    fleet::{Fleet, On},
     on_each_broker, on_rabbitmq_4_3,
 };
 
@@ -21,16 +21,9 @@ const QUICK: &str = "rate = \"unlimited\"\ndestination_rate = \"unlimited\"";
 /// Two at their terminals are asked about the same letters, before either has answered. A third one says no.
 async fn of_two_who_agreed_at_once_one_sends_each_letter_and_the_other_is_told(on: On) {
     const COUNT: usize = 300;
-    let fleet = Fleet::on(on)
-        .account("raven.ops", QUICK)
-        .faults(refusals())
-        .start()
-        .await;
+    let fleet = Fleet::on(on).account("raven.ops", QUICK).start().await;
     let worker = fleet.worker().await;
-    let ids = fleet.send(&messages("raven.ops", "m", COUNT)).await;
-    fleet.ended(&ids).await;
-    fleet.open_letters(COUNT).await;
-    fleet.sandbox.heal().await;
+    fleet.bury("raven.ops", COUNT).await;
     let mut asked = Vec::new();
     for user in ["eve", "ann", "bob"] {
         let replay = fleet.command("tidings-dlq", &["replay", "--rate", "100/s"]);

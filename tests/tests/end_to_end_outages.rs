@@ -33,7 +33,7 @@ use tidings_model::Reason;
 use tidings_sandbox::{Faults, Latency, Limit, Provider, Rate};
 use tidings_tests::{
     eventually,
-    fleet::{Fleet, On, Worker, messages, refusals},
+    fleet::{Fleet, On, Worker, messages},
 };
 
 const ACCOUNTS: [&str; 4] = [
@@ -188,16 +188,9 @@ async fn a_call_that_outlasts_the_brokers_patience_is_made_once(on: On) {
 async fn a_replay_that_lost_its_broker_says_how_it_goes_on(on: On) {
     const COUNT: usize = 300;
     let settings = "rate = \"unlimited\"\ndestination_rate = \"unlimited\"";
-    let mut fleet = Fleet::on(on)
-        .account("raven.ops", settings)
-        .faults(refusals())
-        .start()
-        .await;
+    let mut fleet = Fleet::on(on).account("raven.ops", settings).start().await;
     let worker = fleet.worker().await;
-    let ids = fleet.send(&messages("raven.ops", "m", COUNT)).await;
-    fleet.ended(&ids).await;
-    fleet.open_letters(COUNT).await;
-    fleet.sandbox.heal().await;
+    fleet.bury("raven.ops", COUNT).await;
 
     let replay = fleet
         .command("tidings-dlq", &["replay", "--yes", "--rate", "50/s"])

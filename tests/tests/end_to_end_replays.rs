@@ -360,14 +360,10 @@ async fn a_message_that_dies_again_is_replayed_again(on: On) {
 async fn an_interrupted_replay_says_how_it_goes_on() {
     let fleet = Fleet::on(On::Embedded)
         .account("raven.ops", QUICK)
-        .faults(refusals())
         .start()
         .await;
     let worker = fleet.worker().await;
-    let ids = fleet.send(&messages("raven.ops", "m", 40)).await;
-    fleet.ended(&ids).await;
-    fleet.open_letters(40).await;
-    fleet.sandbox.heal().await;
+    fleet.bury("raven.ops", 40).await;
     let said = follow(&fleet).await;
     let resolved = || said.lock().unwrap().resolved;
     let replay = start(&fleet, "ann", &["replay", "--yes", "--rate", "2/s"]);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidings_model::{DeadLetter, Reason, Verdicted};
 use tidings_sandbox::{Fault, Faults, On as Calls, Operation, Provider};
 
-use super::{Fleet, ONE_OF_EACH, lines};
+use super::{Fleet, ONE_OF_EACH, lines, messages};
 use crate::eventually;
 
 /// What a provider says to a message that it will never take.
@@ -32,6 +32,16 @@ pub fn refusals() -> Faults {
 }
 
 impl Fleet {
+    /// So many messages of an account die, of what its provider will never take; then the provider works again. A worker
+    /// must run.
+    pub async fn bury(&self, account: &str, count: usize) {
+        self.sandbox.set_faults(&refusals()).await;
+        let ids = self.send(&messages(account, "m", count)).await;
+        self.ended(&ids).await;
+        self.open_letters(count).await;
+        self.sandbox.heal().await;
+    }
+
     /// Waits until so many letters are open.
     pub async fn open_letters(&self, count: usize) -> Vec<DeadLetter> {
         eventually("every letter is there", async || {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tidings_tests::{
     browser::Browser,
     eventually,
-    fleet::{Fleet, On, http, messages, refusals},
+    fleet::{Fleet, On, http},
     on_rabbitmq_4_3,
 };
 
@@ -38,13 +38,10 @@ mod embedded {
 async fn dead(on: On, count: usize) -> Fleet {
     let fleet = Fleet::on(on)
         .account("pingup.shop", r#"rate = "unlimited""#)
-        .faults(refusals())
         .start()
         .await;
     let worker = fleet.worker().await;
-    let ids = fleet.send(&messages("pingup.shop", "m", count)).await;
-    fleet.reckon(&ids).await;
-    fleet.sandbox.heal().await;
+    fleet.bury("pingup.shop", count).await;
     assert!(worker.terminate().await.success());
     fleet
 }

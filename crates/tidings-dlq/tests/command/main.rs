@@ -6,5 +6,6 @@ mod index;
 mod looking;
 mod records;
 mod replaying;
+mod resuming;
 mod settling;
 mod world;
