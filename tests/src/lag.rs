@@ -1,6 +1,9 @@
-//! How late this machine wakes who sleeps: what a limit that is measured from outside has to forgive, and no more.
+//! How late this machine wakes who sleeps, and how long its disk takes: what a time that is measured from outside has to
+//! forgive, and no more.
 
 use std::{
+    fs::File,
+    io::{Seek as _, Write as _},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,40 +16,66 @@ use jiff::Timestamp;
 
 /// Measures from its start until it is dropped.
 pub struct Lag {
-    /// When each was over, in milliseconds since 1970, and how long it was.
-    stalls: Arc<Mutex<Vec<(i64, Duration)>>>,
+    overslept: Stalls,
+    /// What a write took that a broker would have had to wait for too.
+    disk: Stalls,
     stop: Arc<AtomicBool>,
 }
 
+/// When each was over, in milliseconds since 1970, and how long it was.
+type Stalls = Arc<Mutex<Vec<(i64, Duration)>>>;
+
 impl Lag {
-    /// Starts a thread that sleeps a millisecond at a time, and notes what it oversleeps.
+    /// Starts a thread that sleeps a millisecond at a time and notes what it oversleeps, and one that writes to the disk ten
+    /// times a second and notes what takes long.
+    ///
+    /// # Panics
+    /// Where no temporary file can be made.
     pub fn measure() -> Self {
         const NAP: Duration = Duration::from_millis(1);
+        const BETWEEN_WRITES: Duration = Duration::from_millis(100);
         let lag = Self {
-            stalls: Arc::default(),
+            overslept: Arc::default(),
+            disk: Arc::default(),
             stop: Arc::default(),
         };
-        let (stalls, stop) = (lag.stalls.clone(), lag.stop.clone());
-        thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                let began = Instant::now();
-                thread::sleep(NAP);
-                let late = began.elapsed().saturating_sub(NAP);
-                if late > NAP {
-                    let at = Timestamp::now().as_millisecond();
-                    lock(&stalls).push((at, late));
-                }
-            }
+        lag.repeat(&lag.overslept, NAP, || {
+            let began = Instant::now();
+            thread::sleep(NAP);
+            began.elapsed().saturating_sub(NAP)
+        });
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        lag.repeat(&lag.disk, STANDSTILL, move || {
+            thread::sleep(BETWEEN_WRITES);
+            let began = Instant::now();
+            write(&mut file).expect("the disk takes a few bytes");
+            began.elapsed()
         });
         lag
     }
 
-    /// The worst that was under way between two moments, in milliseconds since 1970.
+    /// Notes what takes longer than so long.
+    fn repeat(
+        &self,
+        stalls: &Stalls,
+        longer_than: Duration,
+        mut took: impl FnMut() -> Duration + Send + 'static,
+    ) {
+        let (stalls, stop) = (stalls.clone(), self.stop.clone());
+        thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let took = took();
+                if took > longer_than {
+                    lock(&stalls).push((Timestamp::now().as_millisecond(), took));
+                }
+            }
+        });
+    }
+
+    /// The worst that was overslept between two moments, in milliseconds since 1970.
     pub fn worst_within(&self, (from, to): (i64, i64)) -> Duration {
-        let stalls = lock(&self.stalls);
+        let stalls = lock(&self.overslept);
         let first = stalls.partition_point(|(at, _)| *at < from);
-        let began =
-            |(at, late): &(i64, Duration)| at - i64::try_from(late.as_millis()).unwrap_or(i64::MAX);
         let under_way = stalls[first..]
             .iter()
             .take_while(|stall| began(stall) <= to);
@@ -54,12 +83,48 @@ impl Lag {
         worst.unwrap_or_default()
     }
 
-    /// What was lost to stalls between two moments, in milliseconds since 1970.
+    /// What was overslept between two moments, in milliseconds since 1970.
     pub fn lost(&self, (from, to): (i64, i64)) -> Duration {
-        let stalls = lock(&self.stalls);
+        let stalls = lock(&self.overslept);
         let within = stalls.iter().filter(|(at, _)| (from..=to).contains(at));
         within.map(|(_, late)| *late).sum()
     }
+
+    /// How much of the time between two moments, in milliseconds since 1970, the machine or its disk stood still.
+    pub fn stood_still(&self, (from, to): (i64, i64)) -> Duration {
+        let mut spans = Vec::new();
+        for stalls in [&self.overslept, &self.disk] {
+            let stalls = lock(stalls);
+            let long = stalls.iter().filter(|(_, took)| *took > STANDSTILL);
+            spans.extend(long.map(|stall| (began(stall).max(from), stall.0.min(to))));
+        }
+        Duration::from_millis(covered(spans))
+    }
+}
+
+/// What is shorter is everyday life.
+const STANDSTILL: Duration = Duration::from_millis(50);
+
+fn began((over, took): &(i64, Duration)) -> i64 {
+    over.saturating_sub(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// How much the spans cover together.
+fn covered(mut spans: Vec<(i64, i64)>) -> u64 {
+    spans.sort_unstable();
+    let mut until = i64::MIN;
+    let mut covered = 0;
+    for (from, to) in spans {
+        covered += u64::try_from(to.saturating_sub(from.max(until))).unwrap_or_default();
+        until = until.max(to);
+    }
+    covered
+}
+
+fn write(file: &mut File) -> std::io::Result<()> {
+    file.rewind()?;
+    file.write_all(&[1; 512])?;
+    file.sync_data()
 }
 
 impl Drop for Lag {
@@ -70,4 +135,15 @@ impl Drop for Lag {
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stood_still_twice_at_once_counts_once() {
+        let spans = vec![(50, 80), (0, 30), (10, 20), (25, 40), (90, 85)];
+        assert_eq!(covered(spans), 40 + 30);
+    }
 }

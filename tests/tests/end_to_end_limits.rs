@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidings_model::LaneState;
-use tidings_sandbox::{Fault, Faults, Limit, On as Calls, Per, Provider, Rate};
+use tidings_sandbox::{Fault, Faults, Limit, Provider, Rate};
 use tidings_tests::{
     Lag, Signal, eventually, eventually_within,
     fleet::{
-        Book, Fleet, IN_ORDER, Limited, On, TOLERANCE, Watched, Worker, after_a_freeze,
-        after_a_kill, messages, to,
+        Book, Fleet, IN_ORDER, Limited, On, TOLERANCE, Worker, after_a_freeze, after_a_kill,
+        messages, to,
     },
     on_each_broker,
 };
@@ -20,24 +20,28 @@ const LANES: [Limited; 4] = [
     Limited {
         account: "raven.five",
         provider: Provider::Raven,
+        destination: None,
         per_second: 5,
         burst: 1,
     },
     Limited {
         account: "pingup.fifty",
         provider: Provider::Pingup,
+        destination: None,
         per_second: 50,
         burst: 5,
     },
     Limited {
         account: "groupme.fivehundred",
         provider: Provider::GroupMe,
+        destination: None,
         per_second: 500,
         burst: 10,
     },
     Limited {
         account: "grupo.twenty",
         provider: Provider::Grupo,
+        destination: None,
         per_second: 20,
         burst: 2,
     },
@@ -177,11 +181,17 @@ on_each_broker! {
     a_flooded_destination_delays_no_other_and_its_limit_holds,
 }
 
-const MANY: &str = "whatspie.shop";
-const FLOODED: &str = "flooded";
+/// One of a thousand destinations, which has more than it can take in minutes.
+const FLOODED: Limited = Limited {
+    account: "whatspie.shop",
+    provider: Provider::WhatsPie,
+    destination: Some("flooded"),
+    per_second: 1,
+    burst: 1,
+};
 
-/// A thousand destinations with a limit each get their messages bit by bit; one of them has more than it can take in minutes.
-/// Their lane goes from worker to worker meanwhile.
+/// A thousand destinations with a limit each get their messages bit by bit; one of them is flooded. Their lane goes from worker
+/// to worker meanwhile.
 async fn a_flooded_destination_delays_no_other_and_its_limit_holds(on: On) {
     let mut seen = Vec::new();
     while seen.len() < TRIES {
@@ -194,26 +204,21 @@ async fn a_flooded_destination_delays_no_other_and_its_limit_holds(on: On) {
 }
 
 async fn a_flooded_destination_and_a_thousand_others(on: On) -> Result<(), String> {
-    let second = Duration::from_secs(1);
-    let each = Limit::of(Rate::new(1, second))
-        .per(Per::Destination)
-        .tolerance(TOLERANCE);
-    let all = Limit::of(Rate::new(500, second)).tolerance(TOLERANCE);
-    let settings = "rate = \"500/s\"\ndestination_rate = \"1/s\"\nconcurrency = 32";
-    let faults = Faults::none()
-        .limit(each.on(Calls::from(Provider::WhatsPie)))
-        .limit(all);
+    let many = FLOODED.account;
+    let settings = format!("{}rate = \"500/s\"\nconcurrency = 32", FLOODED.settings());
+    let all = Limit::of(Rate::new(500, Duration::from_secs(1))).tolerance(TOLERANCE);
+    let faults = Faults::none().limit(FLOODED.enforced()).limit(all);
     let fleet = Fleet::on(on)
-        .account(MANY, settings)
+        .account(many, &settings)
         .faults(faults)
         .start()
         .await;
     let flood: Vec<_> = (0..500)
-        .map(|n| to(MANY, FLOODED, &format!("f-{n}")))
+        .map(|n| to(many, "flooded", &format!("f-{n}")))
         .collect();
     fleet.send(&flood).await;
     let mut rest: Vec<_> = (0..2_000)
-        .map(|n| to(MANY, &format!("d-{}", n % 1_000), &format!("m-{n}")))
+        .map(|n| to(many, &format!("d-{}", n % 1_000), &format!("m-{n}")))
         .collect();
     for (number, message) in (0..).zip(&mut rest) {
         message["delay"] = format!("{}s", wait_of(number)).into();
@@ -224,21 +229,31 @@ async fn a_flooded_destination_and_a_thousand_others(on: On) -> Result<(), Strin
     let mut watched = Vec::new();
 
     let mut workers = vec![fleet.worker().await, fleet.worker().await];
-    owner_of(&workers, MANY).await;
+    owner_of(&workers, many).await;
     tokio::time::sleep(IN_ORDER * 3).await;
     watched.push(("two workers", steady().await));
-    let killed = owner_of(&workers, MANY).await;
+    let killed = owner_of(&workers, many).await;
     workers.remove(killed).kill9().await;
     tokio::time::sleep(after_a_kill(on)).await;
     watched.push(("after a kill", steady().await));
-    let next = fleet.worker().await;
-    next.ready().await;
-    workers.push(next);
-    tokio::time::sleep(IN_ORDER).await;
-    let stopped = owner_of(&workers, MANY).await;
+    for _ in 0..2 {
+        let next = fleet.worker().await;
+        next.ready().await;
+        workers.push(next);
+    }
+    tokio::time::sleep(IN_ORDER * 2).await;
+    let stopped = owner_of(&workers, many).await;
     assert!(workers.remove(stopped).terminate().await.success());
     tokio::time::sleep(IN_ORDER).await;
     watched.push(("after a stop", steady().await));
+    let frozen = owner_of(&workers, many).await;
+    fleet.freeze(&workers[frozen]).await;
+    tokio::time::sleep(after_a_freeze(on)).await;
+    watched.push(("while one is frozen", steady().await));
+    workers[frozen].signal(Signal::CONT);
+    workers[frozen].ready().await;
+    tokio::time::sleep(THAWING).await;
+    watched.push(("after it came back", steady().await));
 
     eventually_within(
         Duration::from_secs(180),
@@ -258,8 +273,10 @@ async fn a_flooded_destination_and_a_thousand_others(on: On) -> Result<(), Strin
     let (_, quiet) = watched[0];
     the_others_are_on_time(&book, &lag, sent, quiet);
     assert_eq!(book.summary.tally.violations, 0, "{:?}", book.summary);
-    assert!(workers.remove(0).terminate().await.success());
-    the_flooded_one_uses_its_limit(&book, &lag, &watched)
+    for worker in workers {
+        assert!(worker.terminate().await.success());
+    }
+    FLOODED.is_kept_and_used(&fleet, &book, &lag, &watched)
 }
 
 /// Of what is due in one second all may go in the next one.
@@ -284,9 +301,10 @@ fn the_others_are_on_time(book: &Book, lag: &Lag, sent: i64, span: (i64, i64)) {
         looked_at += 1;
         let at = i64::try_from(received.at_ms).unwrap();
         let late = Duration::from_millis(u64::try_from(at - due).unwrap_or_default());
+        let stood_still = lag.stood_still((due, at));
         assert!(
-            late <= ON_TIME + lag.lost((due, at)),
-            "{} was {late:?} late",
+            late <= ON_TIME + stood_still,
+            "{} was {late:?} late, and this machine stood still for {stood_still:?}",
             received.destination
         );
     }
@@ -296,36 +314,4 @@ fn the_others_are_on_time(book: &Book, lag: &Lag, sent: i64, span: (i64, i64)) {
 /// In so many seconds each of the others is due: fifty a second.
 fn wait_of(number: i64) -> i64 {
     1 + number / 50
-}
-
-/// How many calls of one a second are left of [`STEADY`] where one falls outside.
-const FEW: usize = 5;
-
-/// One a second: what is between its first call and its last is counted, since a few seconds have few of them.
-fn the_flooded_one_uses_its_limit(
-    book: &Book,
-    lag: &Lag,
-    watched: &[Watched],
-) -> Result<(), String> {
-    let calls = book.received.iter();
-    let calls = calls.filter(|received| received.destination == FLOODED);
-    let at: Vec<i64> = calls
-        .map(|received| i64::try_from(received.at_ms).unwrap())
-        .collect();
-    for (when, span) in watched {
-        let mut within = at.clone();
-        within.retain(|at| (span.0..span.1).contains(at));
-        let (Some(first), Some(last)) = (within.first(), within.last()) else {
-            return Err(format!("{when}: the flooded destination had no call"));
-        };
-        let length = Duration::from_millis((last - first).unsigned_abs());
-        let length = length.saturating_sub(lag.lost((*first, *last)));
-        let due = 0.97 * length.as_secs_f64();
-        if within.len() < FEW || ((within.len() - 1) as f64) < due {
-            return Err(format!(
-                "{when}: the flooded destination had calls {within:?}"
-            ));
-        }
-    }
-    Ok(())
 }

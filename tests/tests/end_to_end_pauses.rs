@@ -3,12 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tidings_model::{LaneState, Outcome, Record};
 use tidings_sandbox::{Fault, Faults, Latency, On as Calls, Provider};
 use tidings_tests::{
-    Lag, eventually,
+    Lag, Signal, eventually,
     fleet::{Book, Fleet, Limited, On, Worker, messages},
     on_each_broker,
 };
@@ -17,6 +17,7 @@ on_each_broker! {
     a_rate_limit_is_waited_out_by_every_owner,
     a_rate_limit_that_does_not_say_for_how_long_is_waited_out_ever_longer,
     a_provider_that_is_down_costs_probes_and_is_caught_up_with_at_the_limit,
+    the_next_owner_probes_where_the_last_one_left_off,
 }
 
 const FAST: &str = "rate = \"unlimited\"\ndestination_rate = \"unlimited\"\n";
@@ -163,6 +164,7 @@ async fn a_provider_that_is_down_costs_probes_and_is_caught_up_with_at_the_limit
     let lane = Limited {
         account: "raven.crm",
         provider: Provider::Raven,
+        destination: None,
         per_second: 100,
         burst: 20,
     };
@@ -229,4 +231,98 @@ async fn a_provider_that_is_down_costs_probes_and_is_caught_up_with_at_the_limit
     let used = lane.is_kept_and_used(&fleet, book, &lag, &[("catching up", caught_up)]);
     assert_eq!(used, Ok(()));
     assert!(worker.terminate().await.success());
+}
+
+/// Neither a crash in the middle of a probe, nor another configuration, nor a handover lets more than one call through, or
+/// makes the next wait shorter.
+async fn the_next_owner_probes_where_the_last_one_left_off(on: On) {
+    const COUNT: usize = 100;
+    let (account, provider) = ("raven.crm", Provider::Raven);
+    let settings = |concurrency| {
+        format!(
+            "{FAST}\nconcurrency = {concurrency}\naccount_probe = \"4s\"\non_unknown = \"retry\""
+        )
+    };
+    let down = Faults::none().fault(Fault::status(503));
+    let mut fleet = Fleet::on(on)
+        .account(account, &settings(4))
+        .faults(down.clone())
+        .start()
+        .await;
+    let ids = fleet.send(&messages(account, "m", COUNT)).await;
+    let first = fleet.worker().await;
+    pauses_in_a_row(&fleet, 3).await;
+    let hangs = Faults::none().fault(Fault::timeout());
+    fleet.sandbox.set_faults(&hangs).await;
+    let before = calls(&fleet, provider).await;
+    eventually("a probe hangs", async || {
+        match calls(&fleet, provider).await - before {
+            1 => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    first.kill9().await;
+    fleet.end_leases();
+    fleet.sandbox.set_faults(&down).await;
+
+    let second = fleet.worker().await;
+    pauses_in_a_row(&fleet, 4).await;
+    assert_eq!(calls(&fleet, provider).await - before, 2, "after a crash");
+    fleet
+        .reconfigure(|configuration| configuration.account(account, &settings(8)))
+        .await;
+    second.signal(Signal::HUP);
+    pauses_in_a_row(&fleet, 5).await;
+    assert_eq!(calls(&fleet, provider).await - before, 3, "after a reload");
+    let third = fleet.worker().await;
+    third.ready().await;
+    assert!(second.terminate().await.success());
+    pauses_in_a_row(&fleet, 6).await;
+    assert_eq!(
+        calls(&fleet, provider).await - before,
+        4,
+        "after a handover"
+    );
+
+    fleet.sandbox.heal().await;
+    let reckoning = fleet.reckon(&ids).await;
+    assert_eq!(reckoning.delivered(), COUNT);
+    let records = fleet.ledger.records().await;
+    assert!(
+        records
+            .iter()
+            .any(|record| matches!(record, Record::Reopened { .. })),
+        "who comes next need not probe"
+    );
+    let mut waits = BTreeMap::new();
+    for record in records {
+        if let Record::Paused { paused, .. } = record {
+            let wait = paused.until.duration_since(paused.at).as_secs();
+            waits.insert(paused.streak, wait);
+        }
+    }
+    let waits: Vec<_> = waits.into_iter().collect();
+    assert_eq!(waits, [(1, 1), (2, 2), (3, 4), (4, 4), (5, 4), (6, 4)]);
+    assert!(third.terminate().await.success());
+}
+
+/// Waits until the ledger tells of so many pauses without a successful probe between them.
+async fn pauses_in_a_row(fleet: &Fleet, count: u32) {
+    eventually("a further pause", async || {
+        let records = fleet.ledger.records().await;
+        let streaks = records.iter().filter_map(|record| match record {
+            Record::Paused { paused, .. } => Some(paused.streak),
+            _ => None,
+        });
+        match streaks.max() {
+            Some(streak) if streak == count => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+}
+
+async fn calls(fleet: &Fleet, provider: Provider) -> u64 {
+    fleet.sandbox.summary().await.provider(provider).calls
 }

@@ -85,6 +85,7 @@ async fn a_rolling_change_of_configuration_leaves_no_lane_unserved(on: On) {
 const BUSY: Limited = Limited {
     account: "whatspie.busy",
     provider: Provider::WhatsPie,
+    destination: None,
     per_second: 50,
     burst: 1,
 };

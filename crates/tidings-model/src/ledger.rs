@@ -26,20 +26,24 @@ pub enum Record {
         at: Timestamp,
         /// Which messages may have been sent.
         left: Left,
-        /// Until when the lane is paused, and why.
+        /// The lane's pause that no probe has ended.
         #[serde(default)]
-        paused: Option<(Timestamp, String)>,
+        paused: Option<Paused>,
     },
     /// A lane is paused: whoever owns it next keeps to that.
     Paused {
         /// The lane.
         account: Account,
-        /// When it was written.
+        /// How.
+        #[serde(flatten)]
+        paused: Paused,
+    },
+    /// A probe succeeded: the lane's pauses that began before are over.
+    Reopened {
+        /// The lane.
+        account: Account,
+        /// When.
         at: Timestamp,
-        /// Until when; a time that has passed ends the pause.
-        until: Timestamp,
-        /// Why, in words.
-        why: String,
     },
     /// An operator asks something of a lane: whoever owns it keeps to that.
     Ordered {
@@ -60,10 +64,23 @@ pub enum Record {
         /// not read the whole ledger for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<Box<(Tenure, Option<Left>)>>,
-        /// Until when the lane is paused, and why.
+        /// The lane's pause that no probe has ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        paused: Option<(Timestamp, String)>,
+        paused: Option<Paused>,
     },
+}
+
+/// A lane's pause. Once its time has passed, one call probes; the pause is over when a probe succeeds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// When it began, or was prolonged.
+    pub at: Timestamp,
+    /// Before then no call starts.
+    pub until: Timestamp,
+    /// Why, in words.
+    pub why: String,
+    /// How many pauses in a row this is, without a successful probe between them: the next one is longer for it.
+    pub streak: u32,
 }
 
 /// Names one tenure of one lane.
@@ -208,11 +225,17 @@ mod tests {
         let put_back = Verdicted::PutBack {
             id: id.clone(),
             generation: 1,
-            account,
+            account: account.clone(),
             at,
             due: at,
             maybe_delivered: true,
             consent: false,
+        };
+        let paused = Paused {
+            at,
+            until: at,
+            why: "429".into(),
+            streak: 3,
         };
         for record in [
             Record::Opened {
@@ -223,7 +246,15 @@ mod tests {
                 tenure,
                 at,
                 left: Left::Only(vec![id]),
-                paused: Some((at, "429".into())),
+                paused: Some(paused.clone()),
+            },
+            Record::Paused {
+                account: account.clone(),
+                paused,
+            },
+            Record::Reopened {
+                account: account.clone(),
+                at,
             },
             Record::Decided(Box::new(Decision {
                 turn: 0,

@@ -33,7 +33,7 @@ pub use config::Config;
 pub use delay::{Delay, DelayError, PingupDelay};
 pub use fleet::{Announcement, FleetView, LaneReport, LaneState, WorkerId};
 pub use headers::Headers;
-pub use ledger::{Decision, Left, Record, Tenure, Verdicted};
+pub use ledger::{Decision, Left, Paused, Record, Tenure, Verdicted};
 pub use letter::{DeadLetter, LetterHead, LetterMessage, LetterState};
 pub use message::{
     DecodeError, Draft, Invalid, MAX_BODY_BYTES, MAX_METADATA_BYTES, Message, Metadata, Schedule,

@@ -248,7 +248,7 @@ impl Archive {
                         .restated(tenure, left);
                 }
             }
-            Record::Decided(_) | Record::Paused { .. } => {}
+            Record::Decided(_) | Record::Paused { .. } | Record::Reopened { .. } => {}
         }
     }
 }

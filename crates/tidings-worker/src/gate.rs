@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tidings_model::Verdict;
+use tidings_model::{Paused, Verdict};
 
 use crate::cause::Cause;
 
@@ -60,12 +60,24 @@ impl Gate {
         }
     }
 
-    /// Keeps to a pause that an earlier owner announced.
-    pub(crate) fn inherit(&mut self, until: Timestamp) {
-        self.state = State::Paused {
-            until,
-            cause: Cause::Inherited,
-        };
+    /// Keeps to what the ledger tells of the lane's pause, which may be another owner's: to its end, to the probe that follows
+    /// where nobody's has succeeded yet, and to the place that it has in its row.
+    pub(crate) fn keep_to(&mut self, paused: Option<&Paused>, now: Timestamp) {
+        let mine = self.paused().map(|(until, _)| until);
+        match paused {
+            Some(paused) => {
+                self.streak = self.streak.max(paused.streak);
+                if mine.is_none_or(|until| until < paused.until) {
+                    self.state = State::Paused {
+                        until: paused.until,
+                        cause: Cause::Inherited,
+                    };
+                }
+            }
+            // Another owner probed.
+            None if mine.is_some_and(|until| until <= now) => self.open(),
+            None => {}
+        }
     }
 
     pub(crate) fn allowance(&self, now: Timestamp) -> Allowance {
@@ -83,6 +95,11 @@ impl Gate {
             State::Paused { until, cause } => Some((until, cause)),
             State::Open | State::Probing { .. } => None,
         }
+    }
+
+    /// Pauses in a row without a successful probe between them.
+    pub(crate) fn streak(&self) -> u32 {
+        self.streak
     }
 
     pub(crate) fn is_probing(&self) -> bool {
@@ -298,6 +315,33 @@ mod tests {
             gate.learn(probe(Verdict::NotSent), at(now));
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn a_new_owner_probes_where_the_last_one_left_off() {
+        let paused = |until, streak| Paused {
+            at: at(0),
+            until: at(until),
+            why: String::new(),
+            streak,
+        };
+        let mut gate = gate();
+        gate.keep_to(Some(&paused(8, 4)), at(5));
+        assert_eq!(gate.allowance(at(5)), Allowance::Wait(at(8)));
+        assert_eq!(gate.allowance(at(9)), Allowance::Probe);
+        gate.start();
+        gate.learn(probe(Verdict::NotSent), at(9));
+        assert_eq!(gate.paused(), Some((at(9 + 16), Cause::Failing)));
+        gate.keep_to(Some(&paused(8, 4)), at(10));
+        gate.keep_to(None, at(10));
+        assert_eq!(
+            gate.paused(),
+            Some((at(9 + 16), Cause::Failing)),
+            "one's own is longer"
+        );
+        gate.keep_to(None, at(26));
+        assert!(gate.is_open(), "another owner's probe succeeded");
+        assert_eq!(gate.streak(), 0);
     }
 
     #[test]

@@ -202,11 +202,7 @@ impl LaneContext {
     /// The pause to wait out, until when and why: an operator's, one's own, or one that the ledger tells of.
     fn pause(&self, gate: &mut Gate) -> Option<(Option<Timestamp>, String)> {
         let now = Timestamp::now();
-        if let Some(paused) = self.memory.lock().paused(now)
-            && gate.paused().is_none_or(|(until, _)| until < paused.until)
-        {
-            gate.inherit(paused.until);
-        }
+        gate.keep_to(self.memory.lock().paused(), now);
         if let Some(pause) = self.memory.orders.borrow().orders.paused(now) {
             let why = pause.why.as_deref().map(|why| format!(": {why}"));
             let why = format!("an operator paused it{}", why.unwrap_or_default());
@@ -225,18 +221,13 @@ impl LaneContext {
         }
     }
 
-    /// Tells the ledger of a pause, so that it outlives this worker. Best effort: the provider will say it again.
-    fn record_pause(&self, until: Timestamp, why: String) {
-        let record = Record::Paused {
-            account: self.account.clone(),
-            at: Timestamp::now(),
-            until,
-            why,
-        };
+    /// Tells the ledger of a pause, or of its end, so that it outlives this worker. Best effort: the provider will say it again.
+    fn record(&self, record: Record) {
+        self.memory.lock().learn(record.clone());
         let broker = self.broker.clone();
         tokio::spawn(async move {
             if let Err(error) = broker.append(vec![record]).await {
-                tracing::debug!(%error, "a pause could not be recorded");
+                tracing::debug!(%error, "a pause, or its end, could not be recorded");
             }
         });
     }

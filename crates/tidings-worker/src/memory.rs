@@ -9,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tidings_broker::Effect;
 use tidings_model::{
-    Account, Attempt, Decision, Headers, MessageId, Outcome, Reason, Record, Verdicted,
+    Account, Attempt, Decision, Headers, MessageId, Outcome, Paused, Reason, Record, Verdicted,
     config::Remember,
 };
 
@@ -45,13 +45,6 @@ pub(crate) struct WentBack {
     pub(crate) attempt: Option<Attempt>,
 }
 
-/// Until when a lane is paused, and why.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Paused {
-    pub(crate) until: Timestamp,
-    pub(crate) why: String,
-}
-
 /// 128 bits of a keyed hash stand for (id, generation): ids come from callers, who cannot aim at a collision.
 type Key = (u64, u64);
 
@@ -68,6 +61,8 @@ pub(crate) struct Memory {
     horizon: Option<Timestamp>,
     pub(crate) tenures: Tenures,
     paused: Option<Paused>,
+    /// Pauses that began by then are over.
+    reopened: Option<Timestamp>,
 }
 
 impl Memory {
@@ -80,6 +75,7 @@ impl Memory {
             horizon: None,
             tenures: Tenures::default(),
             paused: None,
+            reopened: None,
         }
     }
 
@@ -102,7 +98,8 @@ impl Memory {
                 self.tenures.noted(&tenure, left);
                 self.pause(paused);
             }
-            Record::Paused { until, why, .. } => self.pause(Some((until, why))),
+            Record::Paused { paused, .. } => self.pause(Some(paused)),
+            Record::Reopened { at, .. } => self.reopen(at),
             Record::Standing { last, paused, .. } => {
                 if let Some((tenure, left)) = last.map(|last| *last) {
                     self.tenures.restated(tenure, left);
@@ -114,18 +111,28 @@ impl Memory {
         }
     }
 
-    /// The longest pause holds: who let the lane go late, or never used it, may know of none, or of an earlier one.
-    fn pause(&mut self, paused: Option<(Timestamp, String)>) {
-        if let Some((until, why)) = paused
-            && self.paused.as_ref().is_none_or(|known| known.until < until)
+    /// The longest pause holds: who let the lane go late, or never used it, may know of none, of an earlier one, or of one
+    /// that is over.
+    fn pause(&mut self, paused: Option<Paused>) {
+        if let Some(paused) = paused
+            && self.reopened.is_none_or(|reopened| reopened < paused.at)
+            && self
+                .paused
+                .as_ref()
+                .is_none_or(|known| known.until < paused.until)
         {
-            self.paused = Some(Paused { until, why });
+            self.paused = Some(paused);
         }
     }
 
-    /// The pause that is on, if one is.
-    pub(crate) fn paused(&self, now: Timestamp) -> Option<&Paused> {
-        self.paused.as_ref().filter(|paused| paused.until > now)
+    fn reopen(&mut self, at: Timestamp) {
+        self.reopened = self.reopened.max(Some(at));
+        self.paused.take_if(|paused| paused.at <= at);
+    }
+
+    /// The pause that no probe has ended; its time may have passed.
+    pub(crate) fn paused(&self) -> Option<&Paused> {
+        self.paused.as_ref()
     }
 
     /// Remembers a decision. The first outcome of a generation holds, and holds for all its turns.
@@ -273,6 +280,7 @@ pub(crate) fn lane_of(record: &Record) -> &Account {
         Record::Decided(decision) => decision.account(),
         Record::Opened { tenure, .. } | Record::Note { tenure, .. } => &tenure.account,
         Record::Paused { account, .. }
+        | Record::Reopened { account, .. }
         | Record::Ordered { account, .. }
         | Record::Standing { account, .. } => account,
     }

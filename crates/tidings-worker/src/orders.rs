@@ -102,13 +102,12 @@ async fn due(
     // It counts as written once it is read back.
     let orders = Box::new(lane.orders.borrow().orders.clone());
     let memory = lane.lock();
-    let paused = memory.paused(now);
     Ok(Some(Record::Standing {
         account: account.clone(),
         at: now,
         orders,
         last: memory.tenures.last().cloned().map(Box::new),
-        paused: paused.map(|paused| (paused.until, paused.why.clone())),
+        paused: memory.paused().cloned(),
     }))
 }
 

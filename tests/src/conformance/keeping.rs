@@ -8,7 +8,8 @@ use tidings_broker::{
     Broker, DeadEntry, DeadRecord, EntryKind, LedgerEntry, Position, ReadFrom, ReadUntil,
 };
 use tidings_model::{
-    Audit, Began, Claim, Ended, Left, LetterKey, LetterState, Record, Resolution, Tenure, Verb,
+    Audit, Began, Claim, Ended, Left, LetterKey, LetterState, Paused, Record, Resolution, Tenure,
+    Verb,
 };
 
 use super::{
@@ -68,7 +69,12 @@ pub async fn tenure_notes_are_read_by_another<F: Fixture>(fixture: &F) {
         tenure: tenure(1),
         at: Timestamp::now(),
         left: Left::Only(vec![id(1), id(2)]),
-        paused: Some((Timestamp::now(), "HTTP 429".into())),
+        paused: Some(Paused {
+            at: Timestamp::now(),
+            until: Timestamp::now(),
+            why: "HTTP 429".into(),
+            streak: 1,
+        }),
     };
     let records = vec![opened(1), note];
     append(&*worker, records.clone()).await;

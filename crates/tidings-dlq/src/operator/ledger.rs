@@ -54,8 +54,9 @@ fn written_at(record: &Record) -> Option<Timestamp> {
         Record::Decided(decision) => Some(decision.at()),
         Record::Opened { at, .. }
         | Record::Note { at, .. }
-        | Record::Paused { at, .. }
+        | Record::Reopened { at, .. }
         | Record::Standing { at, .. } => Some(*at),
+        Record::Paused { paused, .. } => Some(paused.at),
         Record::Ordered { .. } => None,
     }
 }

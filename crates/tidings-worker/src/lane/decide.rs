@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tidings_broker::fault;
-use tidings_model::{Attempt, Reason, Verdict};
+use tidings_model::{Attempt, Paused, Reason, Record, Verdict};
 
 use super::{
     LaneContext,
@@ -194,14 +194,23 @@ fn case<'a>(job: &'a Job, verdict: Verdict, gate: &Gate, context: &'a LaneContex
 
 fn learn(gate: &mut Gate, showed: Showed, context: &LaneContext) {
     let before = gate.paused();
-    gate.learn(showed, Timestamp::now());
+    let at = Timestamp::now();
+    gate.learn(showed, at);
+    let account = context.account.clone();
     match gate.paused() {
         Some((until, cause)) if gate.paused() != before => {
             tracing::warn!(account = %context.account, %until, why = %cause, "the lane pauses");
-            context.record_pause(until, cause.to_string());
+            let paused = Paused {
+                at,
+                until,
+                why: cause.to_string(),
+                streak: gate.streak(),
+            };
+            context.record(Record::Paused { account, paused });
         }
         None if showed.was_probe && gate.is_open() => {
             tracing::info!(account = %context.account, "the probe succeeded, and the lane opens");
+            context.record(Record::Reopened { account, at });
         }
         _ => {}
     }

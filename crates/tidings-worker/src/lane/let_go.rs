@@ -34,7 +34,7 @@ impl Serving {
         self.finish_calls(deadline, context, gate).await;
         let settled = self.finish_settling(deadline.max(Instant::now() + Duration::from_secs(2)));
         turning(context, settled).await;
-        if let Some(note) = self.note(gate) {
+        if let Some(note) = self.note(context) {
             let writing = timeout(NOTE, context.broker.append(vec![note]));
             match turning(context, writing).await {
                 Ok(Ok(())) => {}
@@ -69,7 +69,7 @@ impl Serving {
         self.leave_what_waits();
         self.finish_calls(Instant::now() + LOST, context, gate)
             .await;
-        let note = self.note(gate);
+        let note = self.note(context);
         self.calls.clear();
         self.leave_everything();
         self.tell_calls(context);
@@ -128,12 +128,7 @@ impl Serving {
     }
 
     /// What this tenure leaves: what was started and is not decided, and what is still held as unknown.
-    fn note(&self, gate: &Gate) -> Option<Record> {
-        let now = Timestamp::now();
-        let paused = gate
-            .paused()
-            .filter(|(until, _)| *until > now)
-            .map(|(until, why)| (until, why.to_string()));
+    fn note(&self, context: &LaneContext) -> Option<Record> {
         let (tenure, left): (&Tenure, Left) = match &self.phase {
             Phase::Standby => return None,
             Phase::Opening { tenure, .. } => (tenure, Left::Untouched),
@@ -157,9 +152,9 @@ impl Serving {
         };
         Some(Record::Note {
             tenure: tenure.clone(),
-            at: now,
+            at: Timestamp::now(),
             left,
-            paused,
+            paused: context.memory.lock().paused().cloned(),
         })
     }
 

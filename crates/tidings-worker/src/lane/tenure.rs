@@ -241,11 +241,7 @@ impl Serving {
             now,
         ));
         self.destinations = DestinationLimits::new(&context.config.destination_rate, now);
-        if let Some(paused) = context.memory.lock().paused(Timestamp::now())
-            && gate.is_open()
-        {
-            gate.inherit(paused.until);
-        }
+        gate.keep_to(context.memory.lock().paused(), Timestamp::now());
         self.phase = Phase::Open {
             tenure,
             inheritance,
