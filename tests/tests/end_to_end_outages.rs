@@ -2,27 +2,31 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
 
-/// Each of these scenarios on a node of RabbitMQ 3.10 of its own, which it stops as it likes.
+/// Each of these scenarios on a node of RabbitMQ of its own, which it stops as it likes.
 macro_rules! on_a_node_of_its_own {
-    ($($scenario:ident),* $(,)?) => {
-        mod rabbitmq_3_10 {
+    ($version:ident, $flavour:ident: $($scenario:ident),* $(,)?) => {
+        mod $version {
             // The name tells the test runner that each has a node.
             mod outages {
                 use tidings_tests::{Flavour, fleet::On};
                 $(#[tokio::test(flavor = "multi_thread")]
                 async fn $scenario() {
-                    crate::$scenario(On::OwnRabbitMq(Flavour::Debian)).await;
+                    crate::$scenario(On::OwnRabbitMq(Flavour::$flavour)).await;
                 })*
             }
         }
     };
 }
 
-on_a_node_of_its_own! {
+on_a_node_of_its_own! { rabbitmq_3_10, Debian:
     an_orderly_restart_of_the_broker_makes_nothing_unknown,
     a_killed_broker_loses_nothing,
     a_call_that_outlasts_the_brokers_patience_is_made_once,
     a_replay_that_lost_its_broker_says_how_it_goes_on,
+    what_is_delayed_while_the_broker_restarts_is_called_once,
+}
+
+on_a_node_of_its_own! { rabbitmq_4_3, V43:
     what_is_delayed_while_the_broker_restarts_is_called_once,
 }
 

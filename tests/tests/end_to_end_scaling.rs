@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use tidings_model::LaneState;
-use tidings_sandbox::{Faults, Latency, Limit, Rate};
+use tidings_sandbox::{Faults, Latency, Limit, Provider, Rate};
 use tidings_tests::{
-    Flavour, Signal, eventually_within,
-    fleet::{Fleet, On, Worker, after_a_freeze, messages},
+    Flavour, Lag, Signal, eventually_within,
+    fleet::{Fleet, Limited, On, Worker, after_a_freeze, to},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +40,8 @@ const SETTINGS: &str = "rate = \"2/s\"\ndestination_rate = \"unlimited\"\nconcur
                         retry = { max_attempts = 50, base = \"1s\", cap = \"1s\" }";
 /// More than can be sent while this goes on: minutes of it.
 const EACH: usize = 400;
-/// What eight workers and a broker that starts take from each other on a small machine: two calls' worth.
+/// What eight workers and a broker that starts take from each other on a small machine: two calls' worth for the limiter that
+/// enforces. What is counted afterwards goes by how long each call was really held up.
 const LAG: Duration = Duration::from_secs(1);
 
 async fn three_become_eight_and_two_and_the_providers_notice_nothing(on: On) {
@@ -54,9 +55,12 @@ async fn three_become_eight_and_two_and_the_providers_notice_nothing(on: On) {
     let mut fleet = draft.faults(faults).start().await;
     let all: Vec<_> = LANES
         .iter()
-        .flat_map(|account| messages(account, "m", EACH))
+        .flat_map(|account| {
+            (0..EACH).map(move |n| to(account, account, &format!("{account}-m-{n}")))
+        })
         .collect();
     let ids = fleet.send(&all).await;
+    let lag = Lag::measure();
 
     let mut workers = Vec::new();
     join(&fleet, &mut workers, 3).await;
@@ -106,8 +110,13 @@ async fn three_become_eight_and_two_and_the_providers_notice_nothing(on: On) {
         !fleet.ledger.open(&ids).is_empty(),
         "there was a backlog all the while"
     );
-    let summary = fleet.sandbox.summary().await;
-    assert_eq!(summary.tally.violations, 0, "{summary:?}");
+    let book = fleet.sandbox.book().await;
+    assert_eq!(book.summary.tally.violations, 0, "{:?}", book.summary);
+    for account in LANES {
+        limit_of(account)
+            .is_kept_and_used(&fleet, &book, &lag, &[])
+            .unwrap();
+    }
 
     // The rest need not be waited for.
     fleet.sandbox.heal().await;
@@ -121,6 +130,24 @@ async fn three_become_eight_and_two_and_the_providers_notice_nothing(on: On) {
     assert_eq!(reckoning.delivered(), ids.len());
     for worker in workers {
         assert!(worker.terminate().await.success());
+    }
+}
+
+/// All messages of an account go to one destination, which has its name.
+fn limit_of(account: &'static str) -> Limited {
+    let provider = match account.split_once('.') {
+        Some(("groupme", _)) => Provider::GroupMe,
+        Some(("grupo", _)) => Provider::Grupo,
+        Some(("pingup", _)) => Provider::Pingup,
+        Some(("raven", _)) => Provider::Raven,
+        _ => Provider::WhatsPie,
+    };
+    Limited {
+        account,
+        provider,
+        destination: Some(account),
+        per_second: 2,
+        burst: 1,
     }
 }
 

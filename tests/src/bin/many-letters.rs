@@ -1,8 +1,10 @@
 //! `many-letters [URL] [COUNT]`: buries so many letters (200,000) in an empty dead stream, and measures how long
-//! `tidings-dlq groups` takes for them, the first time and then, and how much memory it needs.
+//! `tidings-dlq groups` takes for them, the first time and then, with a thousand more at the end, and how much memory it needs;
+//! and the same of a list of all and of the plan of a replay.
 
 use std::{
-    env, fs,
+    env, fmt, fs,
+    ops::Range,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -30,27 +32,37 @@ async fn main() -> Result<()> {
     let embedded = format!("sqlite:{}", folder.path().join("tidings.db").display());
     let url = words.next().unwrap_or(embedded);
     let count: u64 = words.next().map_or(Ok(200_000), |word| word.parse())?;
-    bury(&url, count).await?;
-    for turn in ["first", "second", "third"] {
-        measure(&url, &folder, turn, count)?;
+    const MORE: u64 = 1_000;
+    bury(&url, 0..count).await?;
+    groups(&url, &folder, "the first time", count)?;
+    groups(&url, &folder, "the second time", count)?;
+    bury(&url, count..count + MORE).await?;
+    groups(&url, &folder, "with a thousand more", count + MORE)?;
+    for arguments in [
+        &["list", "--json"][..],
+        &["replay", "--dry-run", "--including-unknown"],
+    ] {
+        let run = run(&url, &folder, arguments, Stdio::null())?;
+        say(&format!("{}: {run}", arguments.join(" ")));
     }
     Ok(())
 }
 
-async fn bury(url: &str, count: u64) -> Result<()> {
+async fn bury(url: &str, numbers: Range<u64>) -> Result<()> {
     let broker =
         tidings_broker::connect(&url.parse()?, Options::new("many-letters".into())).await?;
     let accounts = ACCOUNTS.map(|account| account.parse().expect("an account"));
     broker.apply(&Topology::of(accounts.clone())).await?;
     let began = Instant::now();
-    for first in (0..count).step_by(1000) {
-        let numbers = first..(first + 1000).min(count);
-        let letters = numbers.map(|number| letter(number, &accounts)).collect();
+    for first in numbers.clone().step_by(1000) {
+        let some = first..(first + 1000).min(numbers.end);
+        let letters = some.map(|number| letter(number, &accounts)).collect();
         broker.record(letters).await?;
     }
     broker.close().await;
     say(&format!(
-        "{count} letters buried in {:.1?}",
+        "{} letters buried in {:.1?}",
+        numbers.end - numbers.start,
         began.elapsed()
     ));
     Ok(())
@@ -92,13 +104,28 @@ fn letter(number: u64, accounts: &[Account]) -> DeadRecord {
     }
 }
 
-fn measure(url: &str, cache: &TempDir, turn: &str, count: u64) -> Result<()> {
+/// What one run took, and what it printed.
+struct Run {
+    took: Duration,
+    peak: String,
+    lines: String,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2?}, peak memory {}", self.took, self.peak)
+    }
+}
+
+/// Runs `tidings-dlq`. What it prints to a pipe is read at its end, and must be little.
+fn run(url: &str, cache: &TempDir, arguments: &[&str], stdout: Stdio) -> Result<Run> {
     let program = env::current_exe()?.with_file_name("tidings-dlq");
     let began = Instant::now();
     let mut child = Command::new(&program)
-        .args(["groups", "--json", "--broker", url])
+        .args(arguments)
+        .args(["--broker", url])
         .env("XDG_CACHE_HOME", cache.path())
-        .stdout(Stdio::piped())
+        .stdout(stdout)
         .spawn()
         .with_context(|| format!("{} does not start: build it first", program.display()))?;
     let mut memory = String::new();
@@ -108,18 +135,24 @@ fn measure(url: &str, cache: &TempDir, turn: &str, count: u64) -> Result<()> {
     }
     let took = began.elapsed();
     let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "tidings-dlq groups failed");
-    let lines = String::from_utf8(output.stdout)?;
+    ensure!(output.status.success(), "tidings-dlq {arguments:?} failed");
+    Ok(Run {
+        took,
+        peak: memory,
+        lines: String::from_utf8(output.stdout)?,
+    })
+}
+
+fn groups(url: &str, cache: &TempDir, when: &str, count: u64) -> Result<()> {
+    let run = run(url, cache, &["groups", "--json"], Stdio::piped())?;
     let counted = |line: &str| -> Result<u64> {
         let group: serde_json::Value = serde_json::from_str(line)?;
         group["count"].as_u64().context("a count")
     };
-    let sum: u64 = lines.lines().map(counted).sum::<Result<_>>()?;
+    let sum: u64 = run.lines.lines().map(counted).sum::<Result<_>>()?;
     ensure!(sum == count, "{sum} letters are in the groups");
-    let groups = lines.lines().count();
-    say(&format!(
-        "groups, the {turn} time: {took:.2?}, peak memory {memory}, {groups} groups"
-    ));
+    let groups = run.lines.lines().count();
+    say(&format!("groups, {when}: {run}, {groups} groups"));
     Ok(())
 }
 

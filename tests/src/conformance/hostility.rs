@@ -19,7 +19,7 @@ use super::{
     reading::{dead, decided, following, ledger, letter},
     sending::{Differently, from_now, id, message, number, number_of, queue, seconds},
 };
-use crate::eventually;
+use crate::{Program, eventually};
 
 const OPS_LANE: &str = "tidings.lane.groupme-ops";
 const DISPATCH: &str = "tidings";
@@ -340,4 +340,15 @@ pub async fn a_level_that_stands_still_is_named<F: OverAmqp>(fixture: &F) {
         }
     })
     .await;
+    let verify = ["delays", "verify", "--json", "--wait", "5s", "--broker"];
+    let said = Program::new("tidings").args(verify).arg(fixture.url());
+    let said = said.run("").await;
+    let [lines, words] = [&said.stdout, &said.stderr].map(|text| String::from_utf8_lossy(text));
+    assert_eq!(said.status.code(), Some(1), "{words}");
+    let first = lines.lines().next().unwrap_or_default();
+    assert!(
+        first.contains(r#""level":0,"#) && first.contains(r#""moves":"no""#),
+        "{lines}"
+    );
+    assert!(words.contains("the level of 1 s stands still"), "{words}");
 }

@@ -24,6 +24,12 @@ pub fn after_a_freeze(on: On) -> Duration {
     Duration::from_secs(if on == On::Embedded { 10 } else { 25 })
 }
 
+/// How long before a call the machine's lag may have held it up.
+const BEFORE: Duration = Duration::from_millis(500);
+
+/// Both ends of a call's way are written down in milliseconds, so is its arrival, and the lag is not seen below one.
+const CLOCKS: Duration = Duration::from_millis(3);
+
 /// A time in which a lane should make full use of its limit: what it is called, and from when to when, in milliseconds
 /// since 1970.
 pub type Watched = (&'static str, (i64, i64));
@@ -110,12 +116,9 @@ impl Limited {
                 // Of one whose worker was killed nobody knows when it began.
                 let way = ways.get(received.id.as_str()).copied();
                 let way = way.unwrap_or(TOLERANCE);
-                // A call can be held up before it is made, and on its way; the book counts in milliseconds.
-                let since = at - i64::try_from(way.as_millis()).expect("a time") - 1;
-                (
-                    at,
-                    way + lag.worst_within((since, at)) + Duration::from_millis(1),
-                )
+                // A call can be held up before it is made, too, by a machine that is busy then.
+                let since = at - millis(way) - millis(BEFORE);
+                (at, way + lag.worst_within((since, at)) + CLOCKS)
             })
             .collect();
         calls.sort_unstable();
@@ -132,8 +135,10 @@ impl Limited {
                 .map(|(at, _)| *at)
                 .filter(|at| (span.0..span.1).contains(at))
                 .collect();
-            let length = Duration::from_millis((span.1 - span.0).unsigned_abs())
-                .saturating_sub(lag.lost(*span));
+            let length = Duration::from_millis((span.1 - span.0).unsigned_abs());
+            // A machine that lost more than that shows nothing.
+            let lost = lag.lost(*span).max(lag.stood_still(*span));
+            let length = length - lost.min(length / 5);
             // At either end one call can fall outside.
             let due = 0.97 * rate * length.as_secs_f64() - 1.0;
             if (used.len() as f64) < due {
@@ -156,6 +161,10 @@ impl Limited {
         tenures.retain(|tenure| tenure.contains(self.account));
         tenures
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).expect("a short time")
 }
 
 /// How long each message that was delivered was on its way, from the start of its attempt, by the provider's id.
@@ -199,7 +208,6 @@ struct Window {
 /// Of all windows, from each call to each later one. A window looks shorter than it was by what held up its first call; what
 /// held up another only makes it longer.
 fn fullest(calls: &[(i64, Duration)], rate: f64) -> Window {
-    let held_up = held_up(calls);
     let given = |milliseconds: i64| rate * milliseconds as f64 / 1_000.0;
     let start = calls.first().map_or(0, |(at, _)| *at);
     let mut first = (f64::INFINITY, 0);
@@ -209,9 +217,9 @@ fn fullest(calls: &[(i64, Duration)], rate: f64) -> Window {
         from: start,
         to: start,
     };
-    for (index, (at, _)) in calls.iter().enumerate() {
+    for (index, (at, held_up)) in calls.iter().enumerate() {
         let behind = index as f64 - given(at - start);
-        let as_first = behind + rate * held_up[index].as_secs_f64();
+        let as_first = behind + rate * held_up.as_secs_f64();
         if as_first < first.0 {
             first = (as_first, index);
         }
@@ -226,21 +234,6 @@ fn fullest(calls: &[(i64, Duration)], rate: f64) -> Window {
         }
     }
     worst
-}
-
-/// For how long each call may have been held up: what kept it waiting before its attempt began is not written down, and shows
-/// in those that arrived at about the same time.
-fn held_up(calls: &[(i64, Duration)]) -> Vec<Duration> {
-    const ABOUT: i64 = 50;
-    let around = |at: i64| {
-        let from = calls.partition_point(|call| call.0 < at - ABOUT);
-        let to = calls.partition_point(|call| call.0 <= at + ABOUT);
-        calls[from..to].iter().map(|(_, held_up)| *held_up).max()
-    };
-    calls
-        .iter()
-        .map(|(at, _)| around(*at).unwrap_or_default())
-        .collect()
 }
 
 #[cfg(test)]

@@ -10,14 +10,29 @@ use crate::{Process, Program};
 pub struct Sandbox {
     url: String,
     http: reqwest::Client,
-    _process: Process,
+    process: Process,
 }
 
 impl Sandbox {
     /// Starts them on a port of their own.
     pub async fn start() -> Self {
+        Self::listening("127.0.0.1:0").await
+    }
+
+    /// Nobody listens any more: who calls is refused by the system.
+    pub async fn vanish(&self) {
+        self.process.kill9().await;
+    }
+
+    /// Starts them anew where they were. Their book is empty, and nothing goes wrong.
+    pub async fn come_back(&mut self) {
+        let (_, address) = self.url.split_once("://").expect("a URL");
+        *self = Self::listening(address).await;
+    }
+
+    async fn listening(address: &str) -> Self {
         let process = Program::new("tidings-sandbox")
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", address])
             .start();
         let line = process.line("listening on ").await;
         // Its log says it too, with more behind it.
@@ -26,7 +41,7 @@ impl Sandbox {
         Self {
             url: url.trim_end_matches(':').to_owned(),
             http: http(),
-            _process: process,
+            process,
         }
     }
 

@@ -14,6 +14,31 @@ const CHECK: &str = "the image";
 /// What the tests have in any case: a Debian.
 const STAND_IN: &str = "rabbitmq:4.3-management";
 
+const PROGRAMS: [&str; 4] = [
+    "tidings",
+    "tidings-worker",
+    "tidings-dlq",
+    "tidings-sandbox",
+];
+
+#[test]
+fn the_image_has_every_program() {
+    let dockerfile = read("Dockerfile");
+    let built: Vec<&str> = dockerfile
+        .split_whitespace()
+        .skip_while(|word| *word != "-p")
+        .take_while(|word| *word != "\\")
+        .filter(|word| *word != "-p")
+        .collect();
+    assert_eq!(built, PROGRAMS, "one of each package");
+    for program in PROGRAMS {
+        assert!(
+            dockerfile.contains(&format!("target/release/{program} ")),
+            "{program}"
+        );
+    }
+}
+
 /// The last stage of the Dockerfile, with the programs as they are built for the tests: its first one compiles them in
 /// release mode, for many minutes.
 fn dockerfile() -> String {
@@ -74,6 +99,11 @@ async fn the_image_builds_and_its_worker_runs_and_stops() {
         "65532:65532",
         "nobody in particular, and by number: not root"
     );
+    for program in PROGRAMS {
+        let run = ["run", "--rm", &container.name, program, "--version"];
+        let said = succeeds(Program::installed("docker").args(run)).await;
+        assert!(said.starts_with(program), "{said}");
+    }
     let worker = container.start();
     worker.line("the worker runs").await;
     let address =
@@ -99,7 +129,7 @@ impl Container {
         let context = tempdir().expect("a temporary folder");
         let programs = context.path().join("programs");
         fs::create_dir(&programs).expect("a folder for the programs");
-        for name in ["tidings", "tidings-worker"] {
+        for name in PROGRAMS {
             fs::copy(Program::new(name).path(), programs.join(name)).expect("a program is copied");
         }
         fs::write(context.path().join("Dockerfile"), dockerfile())

@@ -68,6 +68,51 @@ fn compose_mounts_what_is_there() {
     }
 }
 
+/// Three workers, each asked for its figures by Prometheus, which Grafana asks for what the dashboard shows.
+#[test]
+fn compose_is_a_fleet_to_look_at() {
+    let file: Value = yaml("compose.yaml");
+    let services = file["services"].as_object().expect("services");
+    for service in ["rabbitmq", "worker", "sandbox", "prometheus", "grafana"] {
+        assert!(services.contains_key(service), "{service}");
+    }
+    assert_eq!(services["worker"]["deploy"]["replicas"], 3);
+
+    let prometheus: Value = yaml("prometheus/prometheus.yml");
+    let asked = &prometheus["scrape_configs"][0]["dns_sd_configs"][0];
+    assert_eq!(asked["names"][0], "worker");
+    let admin = format!("ENV TIDINGS_ADMIN=0.0.0.0:{}\n", asked["port"]);
+    assert!(read("Dockerfile").contains(&admin), "{admin}");
+    for rules in prometheus["rule_files"].as_array().expect("rules") {
+        let rules = format!("prometheus/{}", rules.as_str().expect("a file"));
+        assert!(path(&rules).exists(), "{rules}");
+    }
+
+    let sources: Value = yaml("grafana/provisioning/datasources/prometheus.yaml");
+    let source = &sources["datasources"][0];
+    assert_eq!(source["url"], "http://prometheus:9090");
+    assert_eq!(source["isDefault"], true);
+    let dashboard: Value =
+        serde_json::from_str(&read("grafana/tidings.json")).expect("the dashboard is JSON");
+    let variables = dashboard["templating"]["list"]
+        .as_array()
+        .expect("variables");
+    let asks =
+        |variable: &Value| variable["name"] == "datasource" && variable["query"] == source["type"];
+    assert!(variables.iter().any(asks), "its panels ask ${{datasource}}");
+    let provided: Value = yaml("grafana/provisioning/dashboards/tidings.yaml");
+    let folder = provided["providers"][0]["options"]["path"]
+        .as_str()
+        .expect("a folder");
+    let mounts = services["grafana"]["volumes"].as_array().expect("mounts");
+    for mount in [
+        format!("./grafana/tidings.json:{folder}/tidings.json:ro"),
+        "./grafana/provisioning:/etc/grafana/provisioning:ro".to_owned(),
+    ] {
+        assert!(mounts.contains(&mount.as_str().into()), "{mount}");
+    }
+}
+
 #[test]
 fn the_fleet_of_compose_is_configured() {
     assert!(

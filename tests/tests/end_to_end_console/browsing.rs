@@ -1,10 +1,11 @@
 //! One engineer's night: from the overview to the audit.
 
+use serde_json::Value;
 use tidings_tests::{
     browser::Browser,
     eventually,
     fleet::{Fleet, On, messages},
-    on_each_broker,
+    on_each_broker, on_rabbitmq_4_3,
 };
 
 use crate::scene::{console, dying, fleet, open, over, picture, raw, secrets};
@@ -13,12 +14,16 @@ on_each_broker! {
     letters_are_found_replayed_discarded_and_restored_in_a_browser,
 }
 
+on_rabbitmq_4_3! {
+    letters_are_found_replayed_discarded_and_restored_in_a_browser,
+}
+
 async fn letters_are_found_replayed_discarded_and_restored_in_a_browser(on: On) {
     let fleet = fleet(on).await;
     let _worker = fleet.worker().await;
     let ids = fleet.send(&dying()).await;
     // This one's account does not work: the lane pauses, and no letter comes of it.
-    fleet.send(&messages("whatspie.desk", "note", 1)).await;
+    fleet.send(&messages("whatspie.desk", "note", 20)).await;
     fleet.reckon(&ids).await;
     let (_console, at) = console(&fleet).await;
     let browser = Browser::start().await;
@@ -34,12 +39,20 @@ async fn letters_are_found_replayed_discarded_and_restored_in_a_browser(on: On) 
     ] {
         assert!(overview.contains(words), "{words} in {overview}");
     }
+    let row = "const row = [...document.querySelectorAll('tr')].find(row => row.innerText.includes('whatspie.desk')); \
+               return ['state', 'waiting', 'rate'].map(name => row?.querySelector(`[data-name=${name}]`)?.innerText ?? '')";
     eventually("the lane that does not work is there", async || {
         browser.page.refresh().await.expect("the page");
-        let text = browser.text().await;
-        match text.contains("paused") {
+        let [state, waiting, rate]: [Value; 3] = browser.run(row).await;
+        let waits = waiting
+            .as_str()
+            .and_then(|waiting| waiting.parse::<u64>().ok());
+        let paused = state
+            .as_str()
+            .is_some_and(|state| state.starts_with("paused"));
+        match paused && waits > Some(0) && rate == "7/s" {
             true => Ok(()),
-            false => Err(text),
+            false => Err((state, waiting, rate)),
         }
     })
     .await;

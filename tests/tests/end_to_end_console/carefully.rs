@@ -9,10 +9,11 @@ use tidings_tests::{
     on_rabbitmq_4_3,
 };
 
-use crate::scene::{console, console_with, open, over, picture};
+use crate::scene::{console, console_with, dying, fleet, open, over, picture};
 
 on_rabbitmq_4_3! {
     a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser,
+    a_plan_says_what_is_left_alone_and_a_canary_that_fails_stops_in_a_browser,
 }
 
 mod embedded {
@@ -21,6 +22,14 @@ mod embedded {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser() {
         super::a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser(On::Embedded).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_plan_says_what_is_left_alone_and_a_canary_that_fails_stops_in_a_browser() {
+        super::a_plan_says_what_is_left_alone_and_a_canary_that_fails_stops_in_a_browser(
+            On::Embedded,
+        )
+        .await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -109,6 +118,80 @@ async fn a_replay_is_stopped_and_goes_on_by_keyboard_in_a_browser(on: On) {
     assert_eq!(fleet.delivered_of(1, COUNT).await, COUNT);
     let times = fleet.sandbox.book().await.times();
     assert!(times.len() == COUNT && times.values().all(|times| *times == 1));
+    browser.close().await;
+    assert!(worker.terminate().await.success());
+}
+
+async fn a_plan_says_what_is_left_alone_and_a_canary_that_fails_stops_in_a_browser(on: On) {
+    let fleet = fleet(on).await;
+    let worker = fleet.worker().await;
+    let ids = fleet.send(&dying()).await;
+    fleet.reckon(&ids).await;
+    let (_console, at) = console(&fleet).await;
+    let browser = Browser::start().await;
+    browser.resize(1180, 820).await;
+    browser.open(&format!("{at}plan?verb=replay")).await;
+    let plan = browser.says("Replay 48 letters?").await;
+    for words in [
+        "pingup.shop · 40",
+        "groupme.ops · 7",
+        "grupo.forum · 1",
+        "rejected · 48",
+        "Left alone",
+        "may have been delivered already",
+    ] {
+        assert!(plan.contains(words), "{words} in {plan}");
+    }
+
+    // The provider has not changed its mind.
+    browser
+        .open(&format!("{at}letters?account=pingup.shop"))
+        .await;
+    browser.click("Replay all 40").await;
+    browser.says("Replay 40 letters?").await;
+    browser.fill("canary", "5").await;
+    browser.click("Replay 40 letters").await;
+    let end = over(&browser).await;
+    assert!(
+        end.contains("stopped") && end.contains("of the canary 5 failed"),
+        "{end}"
+    );
+    let mut shop = open(&fleet).await;
+    shop.retain(|id| id.starts_with("pingup.shop"));
+    assert_eq!(shop.len(), 40, "five of them died again");
+    let again = fleet.ends_of(1);
+    assert_eq!(again.len(), 5, "nothing but the canary was sent: {again:?}");
+
+    // By night, and in a pocket.
+    browser.prefers("dark").await;
+    browser.is_readable().await;
+    browser.prefers("light").await;
+    browser.in_a_pocket(375, 812).await;
+    browser.is_readable().await;
+    browser.resize(1180, 820).await;
+
+    // What may have been delivered is sent again by who says so.
+    fleet.sandbox.heal().await;
+    browser
+        .open(&format!("{at}letters?account=raven.crm"))
+        .await;
+    browser.click("Replay all 3").await;
+    let plan = browser.says("Include them").await;
+    assert!(plan.contains("Replay 0 letters?"), "{plan}");
+    browser.click("Include them").await;
+    let plan = browser.says("Replay 3 letters?").await;
+    assert!(plan.contains("some people may get a second copy"), "{plan}");
+    browser.click("Replay 3 letters").await;
+    assert_eq!(over(&browser).await, "done");
+    eventually("each is recorded", async || {
+        let times = fleet.sandbox.book().await.times();
+        let greetings = times.iter().filter(|(id, _)| id.starts_with("raven.crm"));
+        match greetings.count() {
+            3 => Ok(()),
+            _ => Err(times),
+        }
+    })
+    .await;
     browser.close().await;
     assert!(worker.terminate().await.success());
 }

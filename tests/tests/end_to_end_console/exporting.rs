@@ -1,11 +1,33 @@
-//! What is exported is sent again.
+//! What is exported is sent again, and what dies is seen as it does.
 
-use tidings_tests::{eventually, fleet::On, on_each_broker};
+use tidings_tests::{eventually, fleet::On, on_each_broker, on_rabbitmq_4_3};
 
 use crate::scene::{dying, fleet, open};
 
 on_each_broker! {
     what_is_exported_is_sent_as_new_messages,
+    what_dies_is_seen_by_who_watches,
+}
+
+on_rabbitmq_4_3! {
+    what_is_exported_is_sent_as_new_messages,
+    what_dies_is_seen_by_who_watches,
+}
+
+async fn what_dies_is_seen_by_who_watches(on: On) {
+    let fleet = fleet(on).await;
+    let all = ["watch", "--since", "1h", "--limit", "51"];
+    let watch = fleet.command("tidings-dlq", &all).start();
+    let ids = fleet.send(&dying()).await;
+    let worker = fleet.worker().await;
+    fleet.reckon(&ids).await;
+    assert!(watch.exit().await.success());
+    let log = watch.log();
+    for id in ids {
+        let lines = log.lines().filter(|line| line.contains(&format!(" {id} ")));
+        assert_eq!(lines.count(), 1, "{id} in {log}");
+    }
+    assert!(worker.terminate().await.success());
 }
 
 async fn what_is_exported_is_sent_as_new_messages(on: On) {

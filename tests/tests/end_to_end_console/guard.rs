@@ -43,27 +43,56 @@ async fn only_who_may_looks_in_and_only_the_consoles_own_pages_act(on: On) {
     let token = token_of(plan).await;
     let origin = at.trim_end_matches('/');
     let (evil, null) = ("http://evil.example", "null");
-    for (sent_origin, sent_cookie, token, expected) in [
-        (None, true, &*token, 403),
-        (Some(evil), true, &token, 403),
-        (Some(null), true, &token, 403),
-        (Some(origin), false, &token, 403),
-        (Some(origin), true, "guessed", 403),
-        (Some(origin), true, &token, 303),
-    ] {
-        let form = format!("verb=renew&request=%7B%7D&token={token}");
+    let post = async |page: &str, origin: Option<&str>, has_cookie: bool, form: &str| {
         let mut post = http
-            .post(format!("{at}operations"))
+            .post(format!("{at}{page}"))
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(form);
-        if let Some(origin) = sent_origin {
+            .body(form.to_owned());
+        if let Some(origin) = origin {
             post = post.header("origin", origin);
         }
-        if sent_cookie {
+        if has_cookie {
             post = post.header("cookie", &cookie);
         }
-        let status = post.send().await.expect("an answer").status();
-        assert_eq!(status, expected, "{sent_origin:?} {sent_cookie} {token}");
+        post.send().await.expect("an answer").status().as_u16()
+    };
+    let operation = "operations/01938c2e-7b2a-7000-8000-000000000002";
+    let (stop, resume) = (format!("{operation}/stop"), format!("{operation}/resume"));
+    let form = |verb: &str, token: &str| format!("verb={verb}&request=%7B%7D&token={token}");
+    for page in ["operations", &stop, &resume] {
+        for (origin, has_cookie, token) in [
+            (None, true, &*token),
+            (Some(evil), true, &token),
+            (Some(null), true, &token),
+            (Some(origin), false, &token),
+            (Some(origin), true, "guessed"),
+        ] {
+            let status = post(page, origin, has_cookie, &form("renew", token)).await;
+            assert_eq!(status, 403, "{page} {origin:?} {has_cookie} {token}");
+        }
+    }
+    let own = async |verb: &str| post("operations", Some(origin), true, &form(verb, &token)).await;
+    assert_eq!(own("discard").await, 400, "it must say why");
+    let began = Timestamp::now();
+    assert_eq!(own("renew").await, 303);
+    let done = eventually("the audit tells of what was done", async || {
+        match &fleet.dlq_does(&["audit", "--json"]).await[..] {
+            [one] if one["done"] == 1 => Ok(one.clone()),
+            other => Err(other.to_vec()),
+        }
+    });
+    let done = done.await;
+    assert_eq!(done["verb"], "renew", "and nothing else was");
+    let at: Timestamp = done["at"]
+        .as_str()
+        .expect("a time")
+        .parse()
+        .expect("a time");
+    assert!((began..=Timestamp::now()).contains(&at), "{done}");
+    let table = fleet.dlq(&["audit"]).await;
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    for words in ["renew", "1 done"] {
+        assert!(table.contains(words), "{words} in {table}");
     }
 }
 

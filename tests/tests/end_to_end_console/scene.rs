@@ -40,7 +40,7 @@ pub(crate) async fn fleet(on: On) -> Fleet {
         .account("groupme.ops", fast)
         .account("raven.crm", &parked)
         .account("grupo.forum", fast)
-        .account("whatspie.desk", "")
+        .account("whatspie.desk", "rate = \"7/s\"\nconcurrency = 2")
         .faults(faults())
         .start()
         .await

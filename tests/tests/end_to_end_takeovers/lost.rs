@@ -40,21 +40,23 @@ async fn some_are_in_hand(fleet: &Fleet, ids: &[String], least: u64) {
     .await;
 }
 
-pub(crate) async fn a_frozen_worker_starts_nothing_when_it_goes_on(on: On, seconds: u64) {
+pub(crate) async fn a_frozen_worker_starts_nothing_when_it_goes_on(on: On) {
     const RATE: u64 = 5;
+    /// In seconds: long enough for the broker to have given up on it.
+    const FROZEN: u64 = 90;
     let fleet = Fleet::on(on)
         .account(ACCOUNT, &format!("rate = \"{RATE}/s\""))
         .start()
         .await;
     let mut workers = vec![fleet.worker().await, fleet.worker().await];
     // Enough for those that serve meanwhile, and for a while after.
-    let count = usize::try_from(RATE * (seconds + 10)).unwrap();
+    let count = usize::try_from(RATE * (FROZEN + 10)).unwrap();
     let ids = fleet.send(&messages(ACCOUNT, "m", count)).await;
     let frozen = Serving::one_of(&mut workers).await;
     some_are_in_hand(&fleet, &ids, RATE).await;
 
     let frozen_at = fleet.freeze(&frozen.worker).await;
-    let went_on = Instant::now() + Duration::from_secs(seconds);
+    let went_on = Instant::now() + Duration::from_secs(FROZEN);
     for (_, took) in frozen.moved(&fleet, frozen_at).await {
         assert!(took < after_a_freeze(on), "it moved in {took:?}");
     }

@@ -32,19 +32,19 @@ mod idle {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_frozen_worker_starts_nothing_when_it_goes_on_embedded() {
-        lost::a_frozen_worker_starts_nothing_when_it_goes_on(On::Embedded, 30).await;
+        lost::a_frozen_worker_starts_nothing_when_it_goes_on(On::Embedded).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_frozen_worker_starts_nothing_when_it_goes_on_rabbitmq_3_10() {
         let on = On::RabbitMq(Flavour::Debian);
-        lost::a_frozen_worker_starts_nothing_when_it_goes_on(on, 90).await;
+        lost::a_frozen_worker_starts_nothing_when_it_goes_on(on).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_frozen_worker_starts_nothing_when_it_goes_on_rabbitmq_4_3() {
         let on = On::RabbitMq(Flavour::V43);
-        lost::a_frozen_worker_starts_nothing_when_it_goes_on(on, 30).await;
+        lost::a_frozen_worker_starts_nothing_when_it_goes_on(on).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -71,6 +71,21 @@ async fn what_somebody_claimed_is_left_to_him_until_it_is_taken_over() {
 }
 
 #[tokio::test]
+async fn anothers_replay_goes_on_once_it_is_taken_over() {
+    let (operation, records) = cut_off("bob@host", "a");
+    let world = World::with([plain("a")].into_iter().chain(records)).await;
+    let resume = ["replay", "--resume", &operation.to_string(), "--take-over"];
+    let said = world.run(&resume);
+    assert_eq!(said.status, 0, "{}", said.words);
+    assert_eq!(world.queued().await.len(), 1);
+    let audit = world.run(&["audit", "--json"]).json();
+    let [one] = &audit[..] else {
+        panic!("it is one operation: {audit:?}")
+    };
+    assert_eq!((&one["by"], &one["done"]), (&"bob@host".into(), &1.into()));
+}
+
+#[tokio::test]
 async fn what_was_cut_off_goes_on_with_what_it_was_begun_for() {
     let (operation, records) = cut_off("ann@host", "a");
     let world = World::with([plain("a")].into_iter().chain(records)).await;

@@ -21,10 +21,22 @@ async fn a_letter_near_its_end_is_shown_and_renewed() {
     };
     assert!(!shown("180d"));
     assert!(shown("61m"));
+    let listed = |age: &str| world.run(&["list", "--max-age", age]).stdout;
+    assert!(listed("61m").contains("kept until"));
+    assert!(!listed("180d").contains("kept until"));
     let near = ["renew", "--near", "--max-age", "61m", "--json"];
     assert_eq!(world.run(&near).json()[0]["done"], 1, "b is settled");
     assert!(!shown("61m"));
     assert_eq!(world.run(&near).json()[0]["done"], 0);
+    assert_eq!(world.run(&["list", "--json"]).json().len(), 1);
+}
+
+#[tokio::test]
+async fn who_discards_says_why() {
+    let world = World::with([plain("a")]).await;
+    let said = world.run(&["discard", "a"]);
+    assert_eq!(said.status, 2);
+    assert!(said.words.contains("--why"), "{}", said.words);
     assert_eq!(world.run(&["list", "--json"]).json().len(), 1);
 }
 
@@ -96,6 +108,11 @@ async fn an_edit_is_a_new_message_in_the_editor_or_by_setting_a_field() {
             .run(&["edit", "a", "--set", "/payload/message=y"])
             .status,
         1
+    );
+    let shown = world.run(&["show", "a"]).stdout;
+    assert!(
+        shown.contains("edited") && shown.contains(new_id),
+        "{shown}"
     );
     let register = world.register().await;
     let standing = register.standing(&key("a")).unwrap();

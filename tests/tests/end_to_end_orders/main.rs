@@ -2,14 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may: it fails where it should")]
 
+mod limits;
+
 use std::{process::Output, time::Duration};
 
 use jiff::Timestamp;
 use tidings_model::{LaneReport, LaneState, Record};
-use tidings_sandbox::{Faults, Latency, Limit, Rate};
+use tidings_sandbox::{Faults, Limit, Rate};
 use tidings_tests::{
     CTRL_C, Signal, eventually,
-    fleet::{Book, Fleet, On, Worker, messages},
+    fleet::{Fleet, On, Worker, messages},
     on_each_broker, on_rabbitmq_4_3,
 };
 
@@ -17,7 +19,6 @@ on_each_broker! {
     a_pause_holds_for_every_owner_until_it_is_resumed,
     a_pause_outlives_what_a_worker_reads_of_the_ledger,
     what_is_set_is_what_the_provider_sees_and_stands_until_it_is_reset,
-    limits_that_are_set_or_reloaded_are_what_the_provider_sees,
     an_order_that_nobody_can_follow_says_so,
 }
 
@@ -208,24 +209,6 @@ async fn what_is_set_is_what_the_provider_sees_and_stands_until_it_is_reset(on: 
     assert!(next.terminate().await.success());
 }
 
-/// How many calls were under way at once at the most, of those that arrived between two moments.
-fn most_at_once(book: &Book, call: Duration, (from, to): (Timestamp, Timestamp)) -> usize {
-    let call = i64::try_from(call.as_millis()).unwrap();
-    let span = from.as_millisecond()..to.as_millisecond();
-    let arrived = book
-        .received
-        .iter()
-        .map(|one| i64::try_from(one.at_ms).unwrap());
-    let arrived: Vec<i64> = arrived.filter(|at| span.contains(at)).collect();
-    let under_way = |now: &i64| {
-        arrived
-            .iter()
-            .filter(|at| (now - call + 1..=*now).contains(at))
-            .count()
-    };
-    arrived.iter().map(under_way).max().unwrap_or_default()
-}
-
 async fn ten_more(fleet: &Fleet) {
     let before = fleet.sandbox.summary().await.tally.received;
     eventually("ten more are sent", async || {
@@ -235,67 +218,6 @@ async fn ten_more(fleet: &Fleet) {
         }
     })
     .await;
-}
-
-async fn limits_that_are_set_or_reloaded_are_what_the_provider_sees(on: On) {
-    const CALL: Duration = Duration::from_millis(400);
-    let unlimited = |concurrency| format!("rate = \"unlimited\"\nconcurrency = {concurrency}");
-    let mut fleet = Fleet::on(on)
-        .account(ACCOUNT, &unlimited(8))
-        .faults(Faults::none().latency(Latency::fixed(CALL)))
-        .start()
-        .await;
-    let ids = fleet.send(&messages(ACCOUNT, "m", 400)).await;
-    let under_way = async |worker: &Worker, count: usize| {
-        shows(worker, "so many calls are under way", |lane| {
-            lane.in_flight == count
-        })
-        .await;
-        Timestamp::now()
-    };
-    let worker = fleet.worker().await;
-    under_way(&worker, 8).await;
-    ordered(&fleet, &["set", ACCOUNT, "--concurrency", "2"]).await;
-    let from = under_way(&worker, 2).await;
-    ten_more(&fleet).await;
-    let next = fleet.worker().await;
-    next.ready().await;
-    assert!(worker.terminate().await.success());
-    ten_more(&fleet).await;
-    let set = (from, Timestamp::now());
-    ordered(&fleet, &["set", ACCOUNT, "--reset"]).await;
-    under_way(&next, 8).await;
-
-    let reload = async |fleet: &mut Fleet, settings: &str| {
-        fleet
-            .reconfigure(|configuration| configuration.account(ACCOUNT, settings))
-            .await;
-        next.signal(Signal::HUP);
-    };
-    reload(&mut fleet, &unlimited(3)).await;
-    let from = under_way(&next, 3).await;
-    ten_more(&fleet).await;
-    let reloaded = (from, Timestamp::now());
-
-    reload(&mut fleet, "rate = \"10/s\"").await;
-    shows(&next, "the rate is reloaded", |lane| {
-        lane.rate.to_string() == "10/s"
-    })
-    .await;
-    let limit = Limit::of(Rate::new(10, Duration::from_secs(1))).tolerance(LAG);
-    fleet.sandbox.set_faults(&Faults::none().limit(limit)).await;
-    ten_more(&fleet).await;
-    assert_eq!(fleet.sandbox.summary().await.tally.violations, 0);
-    // The rest need not be waited for.
-    fleet.sandbox.heal().await;
-    ordered(&fleet, &["set", ACCOUNT, "--rate", "unlimited"]).await;
-
-    let reckoning = fleet.reckon(&ids).await;
-    reckoning.adds_up(&[]);
-    assert_eq!(reckoning.delivered(), ids.len());
-    assert_eq!(most_at_once(&reckoning.book, CALL, set), 2);
-    assert_eq!(most_at_once(&reckoning.book, CALL, reloaded), 3);
-    assert!(next.terminate().await.success());
 }
 
 async fn an_order_that_nobody_can_follow_says_so(on: On) {
