@@ -40,7 +40,7 @@ async fn letters_are_found_replayed_discarded_and_restored_in_a_browser(on: On) 
         assert!(overview.contains(words), "{words} in {overview}");
     }
     let row = "const row = [...document.querySelectorAll('tr')].find(row => row.innerText.includes('whatspie.desk')); \
-               return ['state', 'waiting', 'rate'].map(name => row?.querySelector(`[data-name=${name}]`)?.innerText ?? '')";
+               return ['.badge', '[data-name=waiting]', '[data-name=rate]'].map(cell => row?.querySelector(cell)?.innerText ?? '')";
     eventually("the lane that does not work is there", async || {
         browser.page.refresh().await.expect("the page");
         let [state, waiting, rate]: [Value; 3] = browser.run(row).await;

@@ -163,10 +163,15 @@ async fn a_plan_says_what_is_left_alone_and_a_canary_that_fails_stops_in_a_brows
     assert_eq!(again.len(), 5, "nothing but the canary was sent: {again:?}");
 
     // By night, and in a pocket.
+    let operation = browser.page.current_url().await.expect("a URL");
     browser.prefers("dark").await;
+    browser.open(operation.as_str()).await;
+    browser.says("of the canary 5 failed").await;
     browser.is_readable().await;
     browser.prefers("light").await;
     browser.in_a_pocket(375, 812).await;
+    browser.open(operation.as_str()).await;
+    browser.says("of the canary 5 failed").await;
     browser.is_readable().await;
     browser.resize(1180, 820).await;
 
