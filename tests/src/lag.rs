@@ -26,14 +26,14 @@ pub struct Lag {
 type Stalls = Arc<Mutex<Vec<(i64, Duration)>>>;
 
 impl Lag {
-    /// Starts a thread that sleeps a millisecond at a time and notes what it oversleeps, and one that writes to the disk ten
-    /// times a second and notes what takes long.
+    /// Starts a thread that sleeps a millisecond at a time and notes what it oversleeps, and one that writes to the disk
+    /// twice a second and notes what takes long.
     ///
     /// # Panics
     /// Where no temporary file can be made.
     pub fn measure() -> Self {
         const NAP: Duration = Duration::from_millis(1);
-        const BETWEEN_WRITES: Duration = Duration::from_millis(100);
+        const BETWEEN_WRITES: Duration = Duration::from_millis(500);
         let lag = Self {
             overslept: Arc::default(),
             disk: Arc::default(),

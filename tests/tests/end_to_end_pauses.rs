@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use tidings_model::{LaneState, Outcome, Record};
 use tidings_sandbox::{Fault, Faults, Latency, On as Calls, Provider};
 use tidings_tests::{
@@ -19,6 +20,7 @@ on_each_broker! {
     a_provider_that_is_down_costs_probes_and_is_caught_up_with_at_the_limit,
     the_next_owner_probes_where_the_last_one_left_off,
     a_provider_that_cannot_be_reached_costs_no_attempt,
+    a_rate_limit_outlives_what_a_worker_reads_of_the_ledger,
 }
 
 const FAST: &str = "rate = \"unlimited\"\ndestination_rate = \"unlimited\"\n";
@@ -109,6 +111,41 @@ async fn a_rate_limit_is_waited_out_by_every_owner(on: On) {
         assert!(waited >= wait, "{account}: {waited:?}");
     }
     assert!(third.terminate().await.success());
+}
+
+/// The only worker was away for longer than it reads back.
+async fn a_rate_limit_outlives_what_a_worker_reads_of_the_ledger(on: On) {
+    let (account, provider) = ("raven.crm", Provider::Raven);
+    let wait = Duration::from_secs(35);
+    let refusal = Fault::status(429).retry_after(wait).times(1);
+    let fleet = Fleet::on(on)
+        .account(account, &format!("{FAST}\nconcurrency = 1"))
+        .settings("remember = { time = \"8s\", messages = 1000 }")
+        .faults(Faults::none().fault(refusal))
+        .start()
+        .await;
+    let ids = fleet.send(&messages(account, "m", 5)).await;
+    let first = fleet.worker().await;
+    pauses_in_a_row(&fleet, 1).await;
+    first.kill9().await;
+    fleet.end_leases();
+    let gone = Timestamp::now();
+    eventually("time passes", async || {
+        match Timestamp::now().duration_since(gone).as_secs() {
+            10.. => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    let second = fleet.worker().await;
+    let reckoning = fleet.reckon(&ids).await;
+    reckoning.all_were_delivered_in_one_attempt();
+    let refused = refusals(&reckoning.book, provider);
+    assert_eq!(refused.len(), 1);
+    let arrived = arrivals(&reckoning.book, provider);
+    let waited = waited(&[refused[0], arrived[0]]);
+    assert!(waited >= wait, "{waited:?}");
+    assert!(second.terminate().await.success());
 }
 
 async fn a_rate_limit_that_does_not_say_for_how_long_is_waited_out_ever_longer(on: On) {

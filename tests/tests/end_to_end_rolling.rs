@@ -30,6 +30,7 @@ async fn a_rolling_change_of_configuration_leaves_no_lane_unserved(on: On) {
     for lane in [STAYS, GOES] {
         fleet.send(&backlog(&lane)).await;
     }
+    let lag = Lag::measure();
     let mut workers = Vec::new();
     for _ in 0..3 {
         let worker = fleet.worker().await;
@@ -39,7 +40,6 @@ async fn a_rolling_change_of_configuration_leaves_no_lane_unserved(on: On) {
     let before = ["raven.stays", "raven.changes", "raven.goes"];
     are_served(&fleet, &before, "before").await;
 
-    let lag = Lag::measure();
     let began = Timestamp::now().as_millisecond();
     let (mut came, mut went) = (began, began);
     fleet
@@ -75,6 +75,10 @@ async fn a_rolling_change_of_configuration_leaves_no_lane_unserved(on: On) {
     is_never_left_alone(&STAYS, &fleet, &lag, (began, ended)).await;
     is_never_left_alone(&GOES, &fleet, &lag, (began, went)).await;
     is_never_left_alone(&COMES, &fleet, &lag, (came, ended)).await;
+    let book = fleet.sandbox.book().await;
+    for lane in [STAYS, GOES, COMES] {
+        lane.is_kept_and_used(&fleet, &book, &lag, &[]).unwrap();
+    }
     for account in [
         "raven.stays",
         "raven.changes",

@@ -28,7 +28,8 @@ pub struct Export {
 impl Export {
     /// The line of a letter; `None` where its body is no message.
     ///
-    /// The id goes, since it was decided already: sent under the same id, the message would not be sent. A due time goes
+    /// The id goes, since it was decided already: sent under the same id, the message would not be sent; and so does GroupMe's
+    /// `source_guid`, by which GroupMe would know it again and keep the old text. A due time goes
     /// once it has come, and an expiry once it has passed; until then both are moments, whatever they were written as.
     pub fn take(&mut self, letter: &Letter, now: Timestamp) -> Option<Exported> {
         let LetterMessage::Whole(message) = &letter.letter.message else {
@@ -73,9 +74,13 @@ fn exported(
     not_before: Option<Timestamp>,
     expires_at: Option<Timestamp>,
 ) -> Exported {
+    let mut payload = message.payload.clone();
+    if let Payload::Groupme(text) = &mut payload {
+        text.source_guid = None;
+    }
     Exported {
         account: message.account.clone(),
-        payload: message.payload.clone(),
+        payload,
         not_before,
         expires_at,
         metadata: message.metadata.clone(),

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Account, Attempt, MessageId, Orders, Outcome, WorkerId};
+use crate::{Account, Attempt, MessageId, Orders, Outcome, Paused, Pauses, WorkerId};
 
 /// One line of the ledger: a decision, or a note about a tenure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,9 +26,9 @@ pub enum Record {
         at: Timestamp,
         /// Which messages may have been sent.
         left: Left,
-        /// The lane's pause that no probe has ended.
-        #[serde(default)]
-        paused: Option<Paused>,
+        /// The lane's pauses.
+        #[serde(flatten)]
+        pauses: Pauses,
     },
     /// A lane is paused: whoever owns it next keeps to that.
     Paused {
@@ -38,7 +38,7 @@ pub enum Record {
         #[serde(flatten)]
         paused: Paused,
     },
-    /// A probe succeeded: the lane's pauses that began before are over.
+    /// A call showed that the account works: the lane's pauses that began by then are over.
     Reopened {
         /// The lane.
         account: Account,
@@ -64,23 +64,10 @@ pub enum Record {
         /// not read the whole ledger for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<Box<(Tenure, Option<Left>)>>,
-        /// The lane's pause that no probe has ended.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        paused: Option<Paused>,
+        /// The lane's pauses.
+        #[serde(flatten)]
+        pauses: Pauses,
     },
-}
-
-/// A lane's pause. Once its time has passed, one call probes; the pause is over when a probe succeeds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Paused {
-    /// When it began, or was prolonged.
-    pub at: Timestamp,
-    /// Before then no call starts.
-    pub until: Timestamp,
-    /// Why, in words.
-    pub why: String,
-    /// How many pauses in a row this is, without a successful probe between them: the next one is longer for it.
-    pub streak: u32,
 }
 
 /// Names one tenure of one lane.
@@ -246,7 +233,10 @@ mod tests {
                 tenure,
                 at,
                 left: Left::Only(vec![id]),
-                paused: Some(paused.clone()),
+                pauses: Pauses {
+                    paused: Some(paused.clone()),
+                    reopened: Some(at),
+                },
             },
             Record::Paused {
                 account: account.clone(),

@@ -19,6 +19,7 @@ pub mod object;
 mod operation;
 mod orders;
 mod outcome;
+mod pauses;
 pub mod payload;
 mod printable;
 mod provider;
@@ -33,7 +34,7 @@ pub use config::Config;
 pub use delay::{Delay, DelayError, PingupDelay};
 pub use fleet::{Announcement, FleetView, LaneReport, LaneState, WorkerId};
 pub use headers::Headers;
-pub use ledger::{Decision, Left, Paused, Record, Tenure, Verdicted};
+pub use ledger::{Decision, Left, Record, Tenure, Verdicted};
 pub use letter::{DeadLetter, LetterHead, LetterMessage, LetterState};
 pub use message::{
     DecodeError, Draft, Invalid, MAX_BODY_BYTES, MAX_METADATA_BYTES, Message, Metadata, Schedule,
@@ -46,6 +47,7 @@ pub use operation::{
 };
 pub use orders::{Order, Orders, Pause};
 pub use outcome::{Outcome, Reason};
+pub use pauses::{Paused, Pauses};
 pub use payload::Payload;
 pub use printable::printable;
 pub use provider::Provider;

@@ -243,7 +243,8 @@ impl Caller {
                         found,
                         began: read_at,
                     },
-                    Some(showed(Verdict::Delivered, None, probe)),
+                    // That the index can be read says little of whether it takes messages: the probe is still to come.
+                    Some(showed(Verdict::Delivered, None, false)),
                 ),
                 Ok(LookUp::CannotTell(why)) => (LookedUp::CannotTell(why), None),
                 Ok(LookUp::Failed(answer)) => {

@@ -9,11 +9,11 @@ use std::{
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tidings_broker::{Broker, BrokerError, EntryKind, Position, ReadFrom, ReadUntil};
-use tidings_model::{Account, Orders, Record, WorkerId, config::Remember};
+use tidings_model::{Account, Orders, Pauses, Record, WorkerId, config::Remember};
 use tokio::sync::{Notify, OnceCell, watch};
 
 use crate::{
-    memory::{Memory, lane_of},
+    memory::{Memory, lane_of, pauses_of},
     orders::Known,
     tenures::Tenures,
 };
@@ -40,11 +40,12 @@ pub(crate) struct LaneMemory {
     pub(crate) orders: watch::Sender<Known>,
 }
 
-/// The tenures and the orders of the whole ledger, read once: for lanes of which it told nothing lately.
+/// The tenures, the orders and the pauses of the whole ledger, read once: for lanes of which it told nothing lately.
 #[derive(Debug, Default)]
 struct Archive {
     tenures: HashMap<Account, Tenures>,
     orders: HashMap<Account, Orders>,
+    pauses: HashMap<Account, Pauses>,
     /// Whether the ledger still begins where it once began: then a lane without a tenure never had one.
     whole: bool,
 }
@@ -171,21 +172,29 @@ impl Memories {
         look: impl FnOnce(Option<&Tenures>, bool) -> T,
     ) -> Result<T, BrokerError> {
         let archive = self.archive(broker).await?;
+        self.take_in_pauses(account, archive);
         Ok(look(archive.tenures.get(account), archive.whole))
     }
 
-    /// Takes in what the whole ledger says of a lane's orders.
+    /// Takes in what the whole ledger says of a lane's orders, and of its pauses.
     pub(crate) async fn read_all_orders(
         &self,
         broker: &dyn Broker,
         account: &Account,
     ) -> Result<(), BrokerError> {
-        let archived = self.archive(broker).await?.orders.get(account);
-        let orders = archived.cloned().unwrap_or_default();
+        let archive = self.archive(broker).await?;
+        self.take_in_pauses(account, archive);
+        let orders = archive.orders.get(account).cloned().unwrap_or_default();
         self.lane(account)
             .orders
             .send_if_modified(|known| known.read_whole(&orders));
         Ok(())
+    }
+
+    fn take_in_pauses(&self, account: &Account, archive: &Archive) {
+        if let Some(pauses) = archive.pauses.get(account) {
+            self.lane(account).lock().pauses.learn(pauses.clone());
+        }
     }
 
     async fn archive(&self, broker: &dyn Broker) -> Result<&Archive, BrokerError> {
@@ -216,6 +225,10 @@ impl Archive {
     }
 
     fn learn(&mut self, record: Record) {
+        if let Some(pauses) = pauses_of(&record) {
+            let account = lane_of(&record).clone();
+            self.pauses.entry(account).or_default().learn(pauses);
+        }
         match record {
             Record::Opened { tenure, .. } => self
                 .tenures

@@ -66,7 +66,7 @@ impl Gate {
         let mine = self.paused().map(|(until, _)| until);
         match paused {
             Some(paused) => {
-                self.streak = self.streak.max(paused.streak);
+                self.streak = paused.streak;
                 if mine.is_none_or(|until| until < paused.until) {
                     self.state = State::Paused {
                         until: paused.until,
@@ -125,18 +125,20 @@ impl Gate {
         }
     }
 
-    /// Takes in what a call showed.
-    pub(crate) fn learn(&mut self, showed: Showed, now: Timestamp) {
+    /// Takes in what a call showed. Says whether it shows that the account works, and whatever pause began before is over.
+    pub(crate) fn learn(&mut self, showed: Showed, now: Timestamp) -> bool {
         match showed.verdict {
             Verdict::Delivered | Verdict::Duplicate | Verdict::Rejected => {
                 self.recent.push(true);
                 if showed.was_probe {
                     self.open();
                 }
+                let works = self.is_open();
                 // It is honoured wherever it appears.
                 if showed.retry_after.is_some() {
                     self.pause(Cause::RateLimited, showed, now);
                 }
+                return works;
             }
             Verdict::RateLimited => self.pause(Cause::RateLimited, showed, now),
             Verdict::AccountProblem => self.pause(Cause::Account, showed, now),
@@ -151,6 +153,7 @@ impl Gate {
                 }
             }
         }
+        false
     }
 
     fn open(&mut self) {

@@ -202,7 +202,7 @@ impl LaneContext {
     /// The pause to wait out, until when and why: an operator's, one's own, or one that the ledger tells of.
     fn pause(&self, gate: &mut Gate) -> Option<(Option<Timestamp>, String)> {
         let now = Timestamp::now();
-        gate.keep_to(self.memory.lock().paused(), now);
+        gate.keep_to(self.memory.lock().pauses.paused.as_ref(), now);
         if let Some(pause) = self.memory.orders.borrow().orders.paused(now) {
             let why = pause.why.as_deref().map(|why| format!(": {why}"));
             let why = format!("an operator paused it{}", why.unwrap_or_default());
@@ -221,7 +221,20 @@ impl LaneContext {
         }
     }
 
-    /// Tells the ledger of a pause, or of its end, so that it outlives this worker. Best effort: the provider will say it again.
+    fn record_pause(&self, now: Timestamp, until: Timestamp, why: String, streak: u32) {
+        let paused = self.memory.lock().pauses.pause(now, until, why, streak);
+        let account = self.account.clone();
+        self.record(Record::Paused { account, paused });
+    }
+
+    fn record_reopening(&self, now: Timestamp) {
+        let at = self.memory.lock().pauses.reopen(now);
+        let account = self.account.clone();
+        self.record(Record::Reopened { account, at });
+    }
+
+    /// Tells the ledger of a pause, or of its end, so that it outlives this worker. Best effort: notes and what stands tell it
+    /// again.
     fn record(&self, record: Record) {
         self.memory.lock().learn(record.clone());
         let broker = self.broker.clone();

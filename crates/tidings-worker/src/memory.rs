@@ -9,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tidings_broker::Effect;
 use tidings_model::{
-    Account, Attempt, Decision, Headers, MessageId, Outcome, Paused, Reason, Record, Verdicted,
+    Account, Attempt, Decision, Headers, MessageId, Outcome, Pauses, Reason, Record, Verdicted,
     config::Remember,
 };
 
@@ -60,9 +60,7 @@ pub(crate) struct Memory {
     /// What was decided before this may have been forgotten.
     horizon: Option<Timestamp>,
     pub(crate) tenures: Tenures,
-    paused: Option<Paused>,
-    /// Pauses that began by then are over.
-    reopened: Option<Timestamp>,
+    pub(crate) pauses: Pauses,
 }
 
 impl Memory {
@@ -74,8 +72,7 @@ impl Memory {
             order: VecDeque::new(),
             horizon: None,
             tenures: Tenures::default(),
-            paused: None,
-            reopened: None,
+            pauses: Pauses::default(),
         }
     }
 
@@ -86,53 +83,21 @@ impl Memory {
 
     /// Takes in one record of the lane's ledger.
     pub(crate) fn learn(&mut self, record: Record) {
+        if let Some(pauses) = pauses_of(&record) {
+            self.pauses.learn(pauses);
+        }
         match record {
             Record::Decided(decision) => self.decide(&decision),
             Record::Opened { tenure, .. } => self.tenures.opened(tenure),
-            Record::Note {
-                tenure,
-                left,
-                paused,
-                ..
-            } => {
-                self.tenures.noted(&tenure, left);
-                self.pause(paused);
-            }
-            Record::Paused { paused, .. } => self.pause(Some(paused)),
-            Record::Reopened { at, .. } => self.reopen(at),
-            Record::Standing { last, paused, .. } => {
+            Record::Note { tenure, left, .. } => self.tenures.noted(&tenure, left),
+            Record::Standing { last, .. } => {
                 if let Some((tenure, left)) = last.map(|last| *last) {
                     self.tenures.restated(tenure, left);
                 }
-                self.pause(paused);
             }
-            // It is the lane memory's.
-            Record::Ordered { .. } => {}
+            // Orders are the lane memory's.
+            Record::Paused { .. } | Record::Reopened { .. } | Record::Ordered { .. } => {}
         }
-    }
-
-    /// The longest pause holds: who let the lane go late, or never used it, may know of none, of an earlier one, or of one
-    /// that is over.
-    fn pause(&mut self, paused: Option<Paused>) {
-        if let Some(paused) = paused
-            && self.reopened.is_none_or(|reopened| reopened < paused.at)
-            && self
-                .paused
-                .as_ref()
-                .is_none_or(|known| known.until < paused.until)
-        {
-            self.paused = Some(paused);
-        }
-    }
-
-    fn reopen(&mut self, at: Timestamp) {
-        self.reopened = self.reopened.max(Some(at));
-        self.paused.take_if(|paused| paused.at <= at);
-    }
-
-    /// The pause that no probe has ended; its time may have passed.
-    pub(crate) fn paused(&self) -> Option<&Paused> {
-        self.paused.as_ref()
     }
 
     /// Remembers a decision. The first outcome of a generation holds, and holds for all its turns.
@@ -271,6 +236,22 @@ impl From<&Decision> for Decided {
                 attempt,
             })),
         }
+    }
+}
+
+/// What a record tells of its lane's pauses.
+pub(crate) fn pauses_of(record: &Record) -> Option<Pauses> {
+    match record {
+        Record::Note { pauses, .. } | Record::Standing { pauses, .. } => Some(pauses.clone()),
+        Record::Paused { paused, .. } => Some(Pauses {
+            paused: Some(paused.clone()),
+            reopened: None,
+        }),
+        Record::Reopened { at, .. } => Some(Pauses {
+            paused: None,
+            reopened: Some(*at),
+        }),
+        Record::Decided(_) | Record::Opened { .. } | Record::Ordered { .. } => None,
     }
 }
 

@@ -107,7 +107,7 @@ async fn due(
         at: now,
         orders,
         last: memory.tenures.last().cloned().map(Box::new),
-        paused: memory.paused().cloned(),
+        pauses: memory.pauses.clone(),
     }))
 }
 

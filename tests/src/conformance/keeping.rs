@@ -8,8 +8,8 @@ use tidings_broker::{
     Broker, DeadEntry, DeadRecord, EntryKind, LedgerEntry, Position, ReadFrom, ReadUntil,
 };
 use tidings_model::{
-    Audit, Began, Claim, Ended, Left, LetterKey, LetterState, Paused, Record, Resolution, Tenure,
-    Verb,
+    Audit, Began, Claim, Ended, Left, LetterKey, LetterState, Paused, Pauses, Record, Resolution,
+    Tenure, Verb,
 };
 
 use super::{
@@ -69,12 +69,15 @@ pub async fn tenure_notes_are_read_by_another<F: Fixture>(fixture: &F) {
         tenure: tenure(1),
         at: Timestamp::now(),
         left: Left::Only(vec![id(1), id(2)]),
-        paused: Some(Paused {
-            at: Timestamp::now(),
-            until: Timestamp::now(),
-            why: "HTTP 429".into(),
-            streak: 1,
-        }),
+        pauses: Pauses {
+            paused: Some(Paused {
+                at: Timestamp::now(),
+                until: Timestamp::now(),
+                why: "HTTP 429".into(),
+                streak: 1,
+            }),
+            reopened: Some(Timestamp::now()),
+        },
     };
     let records = vec![opened(1), note];
     append(&*worker, records.clone()).await;

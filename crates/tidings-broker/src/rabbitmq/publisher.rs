@@ -19,7 +19,10 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -33,6 +36,11 @@ use crate::Fence;
 const TAKEN: usize = 256;
 /// How long confirmations that are on their way may still come once the connection is lost.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long a publish may stay without an answer while the broker takes any. What reaches a stream of RabbitMQ 3.10 whose leader
+/// has just gone (it restarts, or was killed) can be forgotten, and nothing is ever said of it: then the channel is given up, and
+/// who published does so again.
+const UNANSWERED: Duration = Duration::from_secs(20);
 
 /// Something to publish.
 pub(super) struct Job {
@@ -73,11 +81,17 @@ impl std::fmt::Display for Failure {
 pub(super) struct Publisher(mpsc::UnboundedSender<Job>);
 
 impl Publisher {
-    pub(super) fn start(connection: OpenConnection, lost: CancellationToken, fence: Fence) -> Self {
+    pub(super) fn start(
+        connection: OpenConnection,
+        lost: CancellationToken,
+        blocked: watch::Receiver<Option<String>>,
+        fence: Fence,
+    ) -> Self {
         let (sender, jobs) = mpsc::unbounded_channel();
         let publishing = Publishing {
             connection,
             lost,
+            blocked,
             fence,
             marks: RandomState::new(),
         };
@@ -96,6 +110,7 @@ impl Publisher {
 struct Publishing {
     connection: OpenConnection,
     lost: CancellationToken,
+    blocked: watch::Receiver<Option<String>>,
     fence: Fence,
     marks: RandomState,
 }
@@ -149,6 +164,10 @@ struct Flow<'p> {
     confirming: FuturesUnordered<BoxFuture<'static, (u64, lapin::Result<Confirmation>)>>,
     window: Window<Sent>,
     woken: Arc<Woken>,
+    /// Why the broker takes nothing, where it does not.
+    blocked: watch::Receiver<Option<String>>,
+    /// When it began to take publishes.
+    takes_since: Instant,
 }
 
 impl<'p> Flow<'p> {
@@ -159,7 +178,18 @@ impl<'p> Flow<'p> {
             confirming: FuturesUnordered::new(),
             window: Window::default(),
             woken: Arc::default(),
+            blocked: publishing.blocked.clone(),
+            takes_since: Instant::now(),
         }
+    }
+
+    /// When an answer is overdue. A broker that is blocked owes none.
+    fn overdue(&mut self) -> Option<Instant> {
+        if self.blocked.borrow_and_update().is_some() {
+            return None;
+        }
+        let oldest = self.window.oldest()?;
+        Some(oldest.at.max(self.takes_since) + UNANSWERED)
     }
 
     /// Publishes until the channel breaks, or nobody can ask any more. Jobs that were not sent stay in `taken`.
@@ -173,9 +203,15 @@ impl<'p> Flow<'p> {
                 self.send(job);
             }
             self.hear_all();
+            let overdue = self.overdue();
             tokio::select! {
                 biased;
                 () = self.publishing.lost.cancelled() => {}
+                Ok(()) = self.blocked.changed() => self.takes_since = Instant::now(),
+                () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
+                    tracing::warn!("the broker does not answer a publish: what is unanswered is published again");
+                    return self.end().await;
+                }
                 Some((number, said)) = self.confirming.next(), if !self.confirming.is_empty() => {
                     self.hear(number, said);
                 }

@@ -91,7 +91,10 @@ impl Session {
             lost.clone(),
             why.clone(),
         );
-        let publisher = || Publisher::start(publishing.clone(), lost.clone(), target.fence.clone());
+        let publisher = || {
+            let (connection, lost) = (publishing.clone(), lost.clone());
+            Publisher::start(connection, lost, blocked.clone(), target.fence.clone())
+        };
         let best_effort = |what| BestEffort::start(what, publishing.clone(), lost.clone());
         Ok(Self {
             place: target.place.clone(),

@@ -80,6 +80,11 @@ impl<J> Window<J> {
         }
     }
 
+    /// The oldest publish that is not judged.
+    pub(super) fn oldest(&self) -> Option<&J> {
+        self.slots.front().map(|slot| &slot.job)
+    }
+
     /// A message came back, with any confirmation.
     pub(super) fn returned(&mut self, mark: u64) {
         *self.returned.entry(mark).or_default() += 1;

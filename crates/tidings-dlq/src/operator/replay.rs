@@ -143,12 +143,7 @@ impl Replay {
     async fn sort_out(&mut self) -> Result<Vec<Planned>, OperatorError> {
         let mut held = Vec::new();
         for letter in &self.letters {
-            let standing = self.acting.register.standing(&letter.key);
-            let done = standing.is_some_and(|standing| {
-                standing.resolved_by == Some(self.acting.operation)
-                    && standing.state == LetterState::Replayed
-            });
-            if done {
+            if self.has_sent(&letter.key) {
                 self.sent.push(letter.key.clone());
             } else if self.acting.holds(&letter.key, Verb::Replay) {
                 held.push(letter.clone());
@@ -179,6 +174,15 @@ impl Replay {
         Ok(rest)
     }
 
+    /// Whether this operation sent the letter's message, here or elsewhere.
+    fn has_sent(&self, key: &LetterKey) -> bool {
+        let standing = self.acting.register.standing(key);
+        standing.is_some_and(|standing| {
+            standing.resolved_by == Some(self.acting.operation)
+                && standing.state == LetterState::Replayed
+        })
+    }
+
     /// Follows what becomes of the messages that were and will be sent.
     async fn follow_outcomes(&mut self, letters: &[Planned]) -> Result<(), OperatorError> {
         if self.parameters.pace.watches() {
@@ -198,11 +202,14 @@ impl Replay {
             }
             let canary = self.canary();
             self.tally.stopped = self.must_stop(canary);
-            let through = rest.is_empty() && canary == Canary::Passed;
+            let ended = self.outcomes.as_ref().map_or(0, Outcomes::ended);
+            // Where failures are counted, those of the last ones count as well.
+            let counted =
+                self.parameters.pace.stop_after_failures.is_none() || ended >= self.sent.len();
+            let through = rest.is_empty() && canary == Canary::Passed && counted;
             if through || self.tally.stopped.is_some() {
                 return Ok(());
             }
-            let ended = self.outcomes.as_ref().map_or(0, Outcomes::ended);
             let passed = canary == Canary::Passed;
             let room = self.parameters.pace.room(self.sent.len(), ended, passed);
             let wait = room == 0 || rest.is_empty();
@@ -258,7 +265,11 @@ impl Replay {
         let mut on_their_way = Vec::with_capacity(letters.len());
         let mut broken = None;
         for letter in letters {
-            // Somebody may have taken it over meanwhile.
+            // The same operation may go on elsewhere, or somebody may have taken it over meanwhile.
+            if self.has_sent(&letter.key) {
+                self.sent.push(letter.key);
+                continue;
+            }
             if !self.acting.holds(&letter.key, Verb::Replay) {
                 self.acting.lose(&letter.key, &mut self.tally);
                 continue;

@@ -156,6 +156,11 @@ async fn what_is_exported_can_be_sent_as_new_messages() {
     let message = draft.accept(now, || "new".parse().unwrap()).unwrap();
     assert_eq!((message.id.as_str(), message.enqueued_at), ("new", now));
     assert_eq!(message.metadata["order"], "42");
+    assert_eq!(
+        message.source_guid(),
+        "new",
+        "GroupMe would know the old one again"
+    );
     assert_eq!(message.expires(), None);
     assert_eq!(
         world

@@ -36,7 +36,7 @@ fn head(id: Option<&str>, account: Account, reason: Reason, dead_at: Timestamp) 
 pub(crate) fn died(id: &str, reason: Reason, minutes_ago: i64) -> DeadRecord {
     let body = json!({
         "account": "groupme.ops", "id": id, "enqueued_at": "2026-01-01T09:00:00Z",
-        "payload": {"group_id": "1", "text": "hi \u{202e}"},
+        "payload": {"group_id": "1", "text": "hi \u{202e}", "source_guid": "of the old one"},
         "expires_in": "1h", "delay": "1m", "metadata": {"order": "42"},
     });
     let at = Timestamp::now() - minutes_ago.minutes();

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tidings_broker::fault;
-use tidings_model::{Attempt, Paused, Reason, Record, Verdict};
+use tidings_model::{Attempt, Reason, Verdict};
 
 use super::{
     LaneContext,
@@ -194,25 +194,20 @@ fn case<'a>(job: &'a Job, verdict: Verdict, gate: &Gate, context: &'a LaneContex
 
 fn learn(gate: &mut Gate, showed: Showed, context: &LaneContext) {
     let before = gate.paused();
-    let at = Timestamp::now();
-    gate.learn(showed, at);
-    let account = context.account.clone();
-    match gate.paused() {
-        Some((until, cause)) if gate.paused() != before => {
-            tracing::warn!(account = %context.account, %until, why = %cause, "the lane pauses");
-            let paused = Paused {
-                at,
-                until,
-                why: cause.to_string(),
-                streak: gate.streak(),
-            };
-            context.record(Record::Paused { account, paused });
-        }
-        None if showed.was_probe && gate.is_open() => {
-            tracing::info!(account = %context.account, "the probe succeeded, and the lane opens");
-            context.record(Record::Reopened { account, at });
-        }
-        _ => {}
+    let now = Timestamp::now();
+    let works = gate.learn(showed, now);
+    // It may be another owner's, of which this one heard late.
+    let ends_a_pause = works && context.memory.lock().pauses.paused.is_some();
+    if ends_a_pause {
+        tracing::info!(account = %context.account, "a call succeeded, and the lane's pause is over");
+        context.record_reopening(now);
+    }
+    let after = gate.paused();
+    if let Some((until, cause)) = after
+        && after != before
+    {
+        tracing::warn!(account = %context.account, %until, why = %cause, "the lane pauses");
+        context.record_pause(now, until, cause.to_string(), gate.streak());
     }
 }
 

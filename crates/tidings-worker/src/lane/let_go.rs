@@ -154,7 +154,7 @@ impl Serving {
             tenure: tenure.clone(),
             at: Timestamp::now(),
             left,
-            paused: context.memory.lock().paused().cloned(),
+            pauses: context.memory.lock().pauses.clone(),
         })
     }
 

@@ -241,7 +241,10 @@ impl Serving {
             now,
         ));
         self.destinations = DestinationLimits::new(&context.config.destination_rate, now);
-        gate.keep_to(context.memory.lock().paused(), Timestamp::now());
+        gate.keep_to(
+            context.memory.lock().pauses.paused.as_ref(),
+            Timestamp::now(),
+        );
         self.phase = Phase::Open {
             tenure,
             inheritance,
@@ -283,6 +286,10 @@ impl Serving {
             (Phase::Standby, _) => context.status.set(LaneState::Idle),
             (Phase::Opening { .. }, _) => context.status.set(LaneState::Opening),
             (Phase::Open { .. }, _) if gate.is_open() => context.status.set(LaneState::Running),
+            // Its pause is over, and nothing is there to probe with.
+            (Phase::Open { .. }, _) if self.held.is_empty() && self.calls.is_empty() => {
+                context.status.set(LaneState::Idle);
+            }
             (Phase::Open { .. }, _) => context.status.set(LaneState::Probing),
         }
         self.tell_calls(context);

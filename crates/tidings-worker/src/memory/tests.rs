@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tidings_model::{Left, Tenure};
+use tidings_model::{Left, Paused, Tenure};
 
 use super::*;
 
@@ -144,7 +144,6 @@ fn one_that_is_put_back_again_and_again_takes_no_more_room() {
 #[test]
 fn a_note_that_comes_late_ends_no_pause() {
     let mut memory = Memory::new(REMEMBER);
-    let until = |second| Some(paused(0, second));
     let note = |paused| Record::Note {
         tenure: Tenure {
             account: account(),
@@ -153,44 +152,25 @@ fn a_note_that_comes_late_ends_no_pause() {
         },
         at: at(0),
         left: Left::Untouched,
-        paused,
+        pauses: Pauses {
+            paused,
+            reopened: None,
+        },
     };
-    memory.learn(note(until(600)));
-    memory.learn(note(None));
-    memory.learn(note(until(5)));
-    assert_eq!(memory.paused(), Some(&paused(0, 600)));
-}
-
-fn paused(began: i64, until: i64) -> Paused {
-    Paused {
-        at: at(began),
-        until: at(until),
+    let paused = Paused {
+        at: at(0),
+        until: at(600),
         why: "rate limited".into(),
         streak: 1,
-    }
-}
-
-#[test]
-fn a_pause_is_over_when_a_probe_has_succeeded_and_not_before() {
-    let mut memory = Memory::new(REMEMBER);
-    let pause = |began, until| Record::Paused {
-        account: account(),
-        paused: paused(began, until),
     };
-    let reopened = |second| Record::Reopened {
+    memory.learn(note(Some(paused.clone())));
+    memory.learn(note(None));
+    assert_eq!(memory.pauses.paused, Some(paused));
+    memory.learn(Record::Reopened {
         account: account(),
-        at: at(second),
-    };
-    memory.learn(pause(0, 5));
-    memory.learn(pause(5, 15));
-    memory.learn(reopened(2));
-    assert_eq!(memory.paused(), Some(&paused(5, 15)));
-    memory.learn(reopened(16));
-    assert_eq!(memory.paused(), None);
-    memory.learn(pause(5, 15));
-    assert_eq!(memory.paused(), None, "who still tells of it is late");
-    memory.learn(pause(17, 20));
-    assert_eq!(memory.paused(), Some(&paused(17, 20)));
+        at: at(601),
+    });
+    assert_eq!(memory.pauses.paused, None);
 }
 
 #[test]

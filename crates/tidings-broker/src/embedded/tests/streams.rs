@@ -12,7 +12,7 @@ fn note() -> Record {
         },
         at: Timestamp::now(),
         left: Left::All,
-        paused: None,
+        pauses: tidings_model::Pauses::default(),
     }
 }
 
