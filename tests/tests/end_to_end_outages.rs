@@ -144,12 +144,17 @@ async fn an_orderly_restart_of_the_broker_makes_nothing_unknown(on: On) {
 }
 
 async fn a_killed_broker_loses_nothing(on: On) {
-    let (mut fleet, all) = loaded(on, 250).await;
+    // The node is told to write its tables before it is killed, which takes a busy machine seconds.
+    let (mut fleet, all) = loaded(on, 800).await;
     let worker = fleet.worker().await;
     let ids = fleet.send(&all).await;
     for _ in 0..2 {
         deliveries(&fleet, 60).await;
         fleet.node().kill9().await;
+        assert!(
+            fleet.ledger.outcomes().len() < ids.len(),
+            "all of this was under load"
+        );
         not_ready(&worker).await;
         fleet.node().start().await;
         worker.ready().await;
