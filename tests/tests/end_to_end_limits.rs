@@ -243,7 +243,7 @@ async fn a_flooded_destination_and_a_thousand_others(on: On) -> Result<(), Strin
     }));
     let ids = fleet.send(&rest).await;
     let sent = Timestamp::now().as_millisecond();
-    let lag = Lag::measure();
+    let lag = Lag::measure_in_company();
     let mut watched = Vec::new();
 
     let mut workers = vec![fleet.worker().await, fleet.worker().await];

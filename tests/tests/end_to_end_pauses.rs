@@ -230,7 +230,7 @@ async fn a_provider_that_is_down_costs_probes_and_is_caught_up_with_at_the_limit
         }
     })
     .await;
-    let lag = Lag::measure();
+    let lag = Lag::measure_in_company();
     fleet
         .sandbox
         .set_faults(&Faults::none().limit(lane.enforced()))

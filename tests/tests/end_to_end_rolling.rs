@@ -30,7 +30,7 @@ async fn a_rolling_change_of_configuration_leaves_no_lane_unserved(on: On) {
     for lane in [STAYS, GOES] {
         fleet.send(&backlog(&lane)).await;
     }
-    let lag = Lag::measure();
+    let lag = Lag::measure_in_company();
     let mut workers = Vec::new();
     for _ in 0..3 {
         let worker = fleet.worker().await;

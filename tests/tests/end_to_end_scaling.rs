@@ -60,7 +60,7 @@ async fn three_become_eight_and_two_and_the_providers_notice_nothing(on: On) {
         })
         .collect();
     let ids = fleet.send(&all).await;
-    let lag = Lag::measure();
+    let lag = Lag::measure_in_company();
 
     let mut workers = Vec::new();
     join(&fleet, &mut workers, 3).await;

@@ -27,9 +27,6 @@ pub fn after_a_freeze(on: On) -> Duration {
 /// How long before a call the machine's lag may have held it up.
 const BEFORE: Duration = Duration::from_millis(500);
 
-/// Both ends of a call's way are written down in milliseconds, so is its arrival, and the lag is not seen below one.
-const CLOCKS: Duration = Duration::from_millis(3);
-
 /// A time in which a lane should make full use of its limit: what it is called, and from when to when, in milliseconds
 /// since 1970.
 pub type Watched = (&'static str, (i64, i64));
@@ -118,7 +115,7 @@ impl Limited {
                 let way = way.unwrap_or(TOLERANCE);
                 // A call can be held up before it is made, too, by a machine that is busy then.
                 let since = at - millis(way) - millis(BEFORE);
-                (at, way + lag.worst_within((since, at)) + CLOCKS)
+                (at, way + lag.worst_within((since, at)) + lag.unseen())
             })
             .collect();
         calls.sort_unstable();

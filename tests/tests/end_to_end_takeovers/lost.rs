@@ -7,7 +7,7 @@ use tidings_broker::FENCE;
 use tidings_model::LaneState;
 use tidings_sandbox::{Faults, Latency, On as Calls, Operation, Provider};
 use tidings_tests::{
-    Relay, Signal, eventually,
+    Lag, Relay, Signal, eventually,
     fleet::{Fleet, On, Reckoning, Role, Worker, after_a_freeze, messages},
 };
 use tokio::time::{Instant, sleep, sleep_until};
@@ -55,10 +55,17 @@ pub(crate) async fn a_frozen_worker_starts_nothing_when_it_goes_on(on: On) {
     let frozen = Serving::one_of(&mut workers).await;
     some_are_in_hand(&fleet, &ids, RATE).await;
 
+    let lag = Lag::measure();
     let frozen_at = fleet.freeze(&frozen.worker).await;
     let went_on = Instant::now() + Duration::from_secs(FROZEN);
     for (_, took) in frozen.moved(&fleet, frozen_at).await {
-        assert!(took < after_a_freeze(on), "it moved in {took:?}");
+        let from = frozen_at.as_millisecond();
+        let to = from + i64::try_from(took.as_millis()).unwrap();
+        let stood_still = lag.stood_still((from, to));
+        assert!(
+            took < after_a_freeze(on) + stood_still,
+            "it moved in {took:?}, and this machine stood still for {stood_still:?}"
+        );
     }
     sleep_until(went_on).await;
     assert!(!fleet.ledger.open(&ids).is_empty(), "there is a backlog");

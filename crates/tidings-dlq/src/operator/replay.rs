@@ -2,11 +2,12 @@ mod begin;
 mod canary;
 mod message;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
 use tidings_broker::PublishError;
 use tidings_model::{LetterKey, LetterState, OperationId, Verb};
+use tokio::time::{Instant, sleep_until};
 
 pub use self::begin::Resumed;
 use self::{
@@ -59,6 +60,9 @@ impl std::fmt::Debug for Replay {
             .finish_non_exhaustive()
     }
 }
+
+/// How long the outcomes of the last messages are waited for, where failures are counted.
+const LAST_ONES: Duration = Duration::from_secs(10);
 
 impl Replay {
     fn new(
@@ -196,6 +200,7 @@ impl Replay {
 
     async fn send_all(&mut self, letters: &[Planned], watch: &Watch) -> Result<(), OperatorError> {
         let mut rest = letters;
+        let mut patient_until = None;
         loop {
             if let Some(outcomes) = &mut self.outcomes {
                 outcomes.catch_up()?;
@@ -203,9 +208,14 @@ impl Replay {
             let canary = self.canary();
             self.tally.stopped = self.must_stop(canary);
             let ended = self.outcomes.as_ref().map_or(0, Outcomes::ended);
-            // Where failures are counted, those of the last ones count as well.
-            let counted =
-                self.parameters.pace.stop_after_failures.is_none() || ended >= self.sent.len();
+            // Where failures are counted, those of the last ones count as well, as far as they come soon.
+            if rest.is_empty() && patient_until.is_none() {
+                patient_until = Some(Instant::now() + LAST_ONES);
+            }
+            let waits = patient_until.filter(|until| *until > Instant::now());
+            let counted = self.parameters.pace.stop_after_failures.is_none()
+                || ended >= self.sent.len()
+                || (rest.is_empty() && waits.is_none());
             let through = rest.is_empty() && canary == Canary::Passed && counted;
             if through || self.tally.stopped.is_some() {
                 return Ok(());
@@ -221,6 +231,7 @@ impl Replay {
                     return Ok(());
                 }
                 more = more(&mut self.outcomes), if wait => more?,
+                () = sleep_until(waits.unwrap_or_else(Instant::now)), if waits.is_some() => {}
                 () = self.clock.tick(), if !wait => {
                     let hand = &rest[..room.min(rest.len())];
                     let (found, left) = bodies(&**self.acting.broker(), hand).await?;
