@@ -33,7 +33,7 @@ pub use configuration::Configuration;
 pub use dead::{refusal, refusals};
 pub use ledger::Ledger;
 pub use message::{ONE_OF_EACH, message, messages, to};
-pub use pace::{IN_ORDER, Limited, TOLERANCE, Watched, after_a_freeze, after_a_kill};
+pub use pace::{AFTER_A_KILL, IN_ORDER, Limited, TOLERANCE, Watched, after_a_freeze};
 pub use place::On;
 pub use reckoning::Reckoning;
 pub use sandbox::{Sandbox, http};
@@ -291,17 +291,6 @@ impl Fleet {
         );
         let letter = |line| serde_json::from_value(line).expect("a dead letter");
         lines(&output.stdout).into_iter().map(letter).collect()
-    }
-
-    /// The lanes of a worker that was killed go to the next one at once.
-    ///
-    /// On RabbitMQ they do so anyway. The embedded broker leaves them to their lease, for seconds; whoever knows that
-    /// the owner is dead can end that. Tests that kill many workers do, the one of the take-over does not.
-    ///
-    /// # Panics
-    /// Where the embedded broker's file cannot be written.
-    pub fn end_leases(&self) {
-        self.place.end_leases();
     }
 
     /// Freezes a worker until it gets `CONT`; returns from when on it stands still.

@@ -239,7 +239,6 @@ async fn replace(fleet: &Fleet, worker: Worker, in_order: bool) -> Worker {
         next
     } else {
         worker.kill9().await;
-        fleet.end_leases();
         fleet.worker().await
     }
 }

@@ -98,7 +98,6 @@ async fn a_worker_killed_twenty_times_loses_nothing_and_sends_nothing_twice(on: 
         })
         .await;
         worker.kill9().await;
-        fleet.end_leases();
     }
     load(&fleet, &lanes, "last", 40, &mut ids).await;
     assert!(
@@ -223,7 +222,6 @@ async fn crash_at(point: &str, on: On) {
                 .await;
             let status = crashing.exit().await;
             assert!(!status.success(), "{id}: it crashed: {status}");
-            fleet.end_leases();
             let was_decided = was_decided(&fleet, on, point, &id).await;
 
             // The next one settles it, and what stands behind it.

@@ -10,7 +10,7 @@ use tidings_sandbox::{Fault, Faults, Limit, Provider, Rate, Received};
 use tidings_tests::{
     Lag, Signal, eventually, eventually_within,
     fleet::{
-        Book, Fleet, IN_ORDER, Limited, On, TOLERANCE, Worker, after_a_freeze, after_a_kill,
+        AFTER_A_KILL, Book, Fleet, IN_ORDER, Limited, On, TOLERANCE, Worker, after_a_freeze,
         message, messages, to,
     },
     on_each_broker,
@@ -138,7 +138,7 @@ async fn limits_hold_while_workers_come_and_go(on: On) -> Result<(), String> {
 
     let killed = owner_of(&workers, fastest).await;
     workers.remove(killed).kill9().await;
-    tokio::time::sleep(after_a_kill(on)).await;
+    tokio::time::sleep(AFTER_A_KILL).await;
     watched.push(("after a kill", steady().await));
 
     let (slowest, middle) = (LANES[0].account, LANES[1].account);
@@ -252,7 +252,7 @@ async fn a_flooded_destination_and_a_thousand_others(on: On) -> Result<(), Strin
     watched.push(("two workers", steady_for(LONGER * 2).await));
     let killed = owner_of(&workers, many).await;
     workers.remove(killed).kill9().await;
-    tokio::time::sleep(after_a_kill(on)).await;
+    tokio::time::sleep(AFTER_A_KILL).await;
     watched.push(("after a kill", steady_for(LONGER).await));
     for _ in 0..2 {
         let next = fleet.worker().await;

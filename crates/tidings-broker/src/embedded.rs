@@ -4,6 +4,7 @@
 //! wait for the disk serves many. Readers have a connection of their own and hold up nobody. Who owns a lane is a
 //! lease with a number ([`lease`]); each lane of a process has a task that renews it and hands messages out
 //! ([`keeper`]), and settling checks the number in the transaction that writes record, effect and end ([`settle`]).
+//! A lease runs out where its owner stands still, and ends at once with its owner's process ([`owner`]).
 //! Each process looks some forty times a second, for microseconds, whether another one wrote.
 //!
 //! What it cannot do: a process that is stopped (`SIGSTOP`) in the middle of a transaction keeps the file locked until
@@ -17,6 +18,7 @@ mod headers;
 mod keeper;
 mod lease;
 mod news;
+mod owner;
 mod pages;
 mod pen;
 mod place;
@@ -37,7 +39,7 @@ use futures::{StreamExt, stream::BoxStream};
 use rusqlite::{Connection, params};
 use tidings_model::{Account, Announcement, MAX_BODY_BYTES, Record, config::Prefix};
 use tokio::{
-    sync::{Semaphore, oneshot, watch},
+    sync::{OnceCell, Semaphore, oneshot, watch},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -47,6 +49,7 @@ use self::{
     file::File,
     keeper::Keeper,
     news::{News, Topic},
+    owner::{Owner, Owners},
     place::Place,
     publish::Publishing,
     reader::Reader,
@@ -73,6 +76,9 @@ pub(crate) struct Embedded {
 #[derive(Debug)]
 struct Core {
     file: File,
+    owners: Owners,
+    /// This process among them, once it wants a lane.
+    owner: OnceCell<Owner>,
     fleet: i64,
     pace: Pace,
     writer: Writer,
@@ -116,6 +122,28 @@ impl Core {
         let news = self.news.hear(topic);
         self.writer.listen();
         news
+    }
+
+    /// This process's name among the owners.
+    async fn owner(&self) -> Result<Arc<str>, BrokerError> {
+        let join = async || {
+            let owners = self.owners.clone();
+            let join = move |db: &Connection| {
+                // A lane that cannot be looked up may have an owner.
+                owners.sweep(|owner| lease::owns(db, owner).unwrap_or(true));
+                Ok(owners.join())
+            };
+            let joined = self.reader.read(join).await?;
+            joined.map_err(|error| {
+                let why = format!(
+                    "{error} (a file in the folder {}-owners)",
+                    self.file.place()
+                );
+                self.file.away(&why)
+            })
+        };
+        let owner = self.owner.get_or_try_init(join).await?;
+        Ok(owner.name().into())
     }
 
     /// The number of a declared lane.
@@ -168,6 +196,8 @@ impl Embedded {
         Ok(Self {
             core: Arc::new(Core {
                 reader: Reader::open(file.clone())?,
+                owners: Owners::of(file.path()),
+                owner: OnceCell::new(),
                 file,
                 fleet,
                 pace,
@@ -259,6 +289,7 @@ impl Broker for Embedded {
 
     async fn subscribe(&self, lane: LaneName, window: u16) -> Result<Lane, BrokerError> {
         let number = self.core.lane(&lane).await?;
+        let owner = self.core.owner().await?;
         let (place, events) = Place::new(number, lane, window);
         let place = Arc::new(place);
         let closing = self.core.closing.child_token();
@@ -266,6 +297,7 @@ impl Broker for Embedded {
         let keeper = Keeper {
             core: Arc::clone(&self.core),
             place: Arc::clone(&place),
+            owner,
             news: self.core.hear(Topic::Lanes),
             closing: closing.clone(),
             handed: 0,

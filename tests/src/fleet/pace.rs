@@ -14,12 +14,10 @@ pub const TOLERANCE: Duration = Duration::from_millis(250);
 /// How long a lane may take to move in order.
 pub const IN_ORDER: Duration = Duration::from_secs(1);
 
-/// How long a killed worker's lanes may take to move: on the embedded broker, its lease.
-pub fn after_a_kill(on: On) -> Duration {
-    Duration::from_secs(if on == On::Embedded { 10 } else { 5 })
-}
+/// How long a killed worker's lanes may take to move.
+pub const AFTER_A_KILL: Duration = Duration::from_secs(5);
 
-/// How long the lanes of one that is frozen may take to move.
+/// How long the lanes of one that is frozen may take to move: on the embedded broker, its lease.
 pub fn after_a_freeze(on: On) -> Duration {
     Duration::from_secs(if on == On::Embedded { 10 } else { 25 })
 }

@@ -56,15 +56,6 @@ impl Place {
         }
     }
 
-    pub(super) fn end_leases(&self) {
-        if let Self::Embedded(file) = self {
-            let db = rusqlite::Connection::open(file).expect("the embedded broker's file");
-            db.busy_timeout(crate::PATIENCE).expect("a timeout");
-            db.execute("UPDATE lanes SET lease_until = 0", ())
-                .expect("the leases end");
-        }
-    }
-
     /// Whether whoever wants to write to the broker can do so soon.
     pub(super) fn takes_writes(&self) -> bool {
         let Self::Embedded(file) = self else {

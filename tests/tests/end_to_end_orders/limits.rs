@@ -125,7 +125,6 @@ async fn bursts_and_destinations_limits_are_what_the_provider_sees_after_a_kill_
     let asked = ["set", ACCOUNT, "--burst", "6", "--destination-rate", "1/2s"];
     ordered(&fleet, &asked).await;
     worker.kill9().await;
-    fleet.end_leases();
     let worker = fleet.worker().await;
     come_at_once_and_to_one_destination_bit_by_bit(&fleet, "set", &lag).await;
 

@@ -86,7 +86,6 @@ async fn a_pause_holds_for_every_owner_until_it_is_resumed(on: On) {
     assert!(first.terminate().await.success());
     shows(&second, "the next owner keeps the pause", is_paused).await;
     second.kill9().await;
-    fleet.end_leases();
     let third = fleet.worker().await;
     shows(&third, "a fleet that was started anew keeps it", is_paused).await;
     assert_eq!(fleet.sandbox.summary().await.tally.received, sent);
@@ -141,7 +140,6 @@ async fn a_pause_outlives_what_a_worker_reads_of_the_ledger(on: On) {
     let worker = fleet.worker().await;
     shows(&worker, "it is found where it was written again", is_paused).await;
     worker.kill9().await;
-    fleet.end_leases();
 
     // Nobody is there to write it again, until it is older than what a worker reads first.
     let gone = Timestamp::now();

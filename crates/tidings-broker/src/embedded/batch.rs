@@ -36,10 +36,6 @@ impl<'c> Batch<'c> {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
-        self.name.as_str()
-    }
-
     /// Runs a statement; returns how many rows it touched.
     pub(super) fn execute(
         &self,

@@ -48,7 +48,6 @@ impl File {
         Ok(file)
     }
 
-    #[cfg(test)]
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

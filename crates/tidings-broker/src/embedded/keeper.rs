@@ -21,6 +21,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 pub(super) struct Keeper {
     pub(super) core: Arc<Core>,
     pub(super) place: Arc<Place>,
+    /// This process among the owners.
+    pub(super) owner: Arc<str>,
     pub(super) news: watch::Receiver<()>,
     pub(super) closing: CancellationToken,
     /// Up to here everything was handed out in this tenure.
@@ -87,19 +89,26 @@ impl Keeper {
     /// Takes the lane, or says how long somebody else has it.
     async fn try_to_take(&self) -> Result<Result<i64, Duration>, BrokerError> {
         let (lane, length) = (self.place.lane, self.core.pace.lease);
-        let left = self
+        let owners = self.core.owners.clone();
+        let (left, ended) = self
             .core
             .reader
             .read(move |db| {
-                let lease = lease::look(db, lane)?;
-                Ok(lease.map_or(0, |lease| lease.left(clock::uptime(), length)))
+                let Some(lease) = lease::look(db, lane)? else {
+                    return Ok((0, None));
+                };
+                let left = lease.left(clock::uptime(), length);
+                let ended = |owner: &String| left > 0 && owners.has_ended(owner);
+                Ok((left, lease.owner.filter(ended)))
             })
             .await?;
-        if left > 0 {
+        if left > 0 && ended.is_none() {
             return Ok(Err(Duration::from_millis(left.unsigned_abs())));
         }
         let asked_at = Instant::now();
-        let take = move |batch: &mut Batch<'_>| lease::take(batch, lane, length);
+        let owner = Arc::clone(&self.owner);
+        let take =
+            move |batch: &mut Batch<'_>| lease::take(batch, lane, &owner, ended.as_deref(), length);
         Ok(match self.core.writer.ask(take).await? {
             Some(tenure) => {
                 self.place.fence.confirmed(asked_at);

@@ -1,4 +1,5 @@
-//! Who owns a lane: a lease that its owner renews, numbered so that who lost it can tell (the fencing token).
+//! Who owns a lane: a lease that its owner renews, numbered so that who lost it can tell (the fencing token). It ends when
+//! its time is over, or with its owner's process.
 
 use std::time::Duration;
 
@@ -12,18 +13,18 @@ pub(super) fn millis(time: Duration) -> i64 {
 }
 
 /// How a lane's lease stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lease {
-    owned: bool,
+    pub(super) owner: Option<String>,
     until: i64,
 }
 
 impl Lease {
     /// How long somebody still owns the lane, in milliseconds; 0 if nobody does. A lease that ends later than any can
     /// was taken before the host was started again.
-    pub(super) fn left(self, uptime: i64, longest: Duration) -> i64 {
+    pub(super) fn left(&self, uptime: i64, longest: Duration) -> i64 {
         let left = self.until.saturating_sub(uptime);
-        match self.owned && left <= millis(longest) {
+        match self.owner.is_some() && left <= millis(longest) {
             true => left.max(0),
             false => 0,
         }
@@ -31,7 +32,7 @@ impl Lease {
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            owned: row.get(0)?,
+            owner: row.get(0)?,
             until: row.get(1)?,
         })
     }
@@ -39,20 +40,25 @@ impl Lease {
 
 /// How the lease of a lane stands; `None` where the lane is gone.
 pub(super) fn look(db: &Connection, lane: i64) -> rusqlite::Result<Option<Lease>> {
-    db.prepare_cached("SELECT owner IS NOT NULL, lease_until FROM lanes WHERE lane = ?1")?
+    db.prepare_cached("SELECT owner, lease_until FROM lanes WHERE lane = ?1")?
         .query_row([lane], Lease::read)
         .optional()
 }
 
 /// Takes a lane that nobody owns, and returns the number of the new tenure. What the last one was handed and did not
-/// settle has returned.
+/// settle has returned. Of an owner that has `ended` the lane need not be awaited.
 pub(super) fn take(
     batch: &Batch<'_>,
     lane: i64,
+    owner: &str,
+    ended: Option<&str>,
     length: Duration,
 ) -> rusqlite::Result<Option<i64>> {
-    let lease = look(batch.db, lane)?;
-    if lease.is_none_or(|lease| lease.left(batch.uptime, length) > 0) {
+    let Some(lease) = look(batch.db, lane)? else {
+        return Ok(None);
+    };
+    let has_ended = ended.is_some() && lease.owner.as_deref() == ended;
+    if !has_ended && lease.left(batch.uptime, length) > 0 {
         return Ok(None);
     }
     batch.execute(
@@ -63,8 +69,14 @@ pub(super) fn take(
     batch.number(
         "UPDATE lanes SET tenure = tenure + 1, owner = ?2, lease_until = ?3, handed = 0
          WHERE lane = ?1 RETURNING tenure",
-        params![lane, batch.name(), batch.uptime + millis(length)],
+        params![lane, owner, batch.uptime + millis(length)],
     )
+}
+
+/// Whether an owner has a lane of any fleet of the file.
+pub(super) fn owns(db: &Connection, owner: &str) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM lanes WHERE owner = ?1")?
+        .exists([owner])
 }
 
 /// Until when a tenure holds its lane; `None` once another began, or it was let go.
@@ -106,7 +118,10 @@ mod tests {
     #[test]
     fn a_lease_ends_by_time_by_release_and_with_the_host() {
         let longest = Duration::from_secs(8);
-        let left = |owned, until| Lease { owned, until }.left(100_000, longest);
+        let left = |owned: bool, until| {
+            let owner = owned.then(|| "somebody".to_owned());
+            Lease { owner, until }.left(100_000, longest)
+        };
         assert_eq!(left(true, 108_000), 8000);
         assert_eq!(left(true, 100_001), 1);
         assert_eq!(left(true, 99_000), 0, "it has run out");

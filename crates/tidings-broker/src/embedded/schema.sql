@@ -14,7 +14,7 @@ CREATE TABLE lanes (
     name        TEXT    NOT NULL,           -- an account, or 'unroutable'
     declared    INTEGER NOT NULL,           -- 0: only delayed messages know it so far
     tenure      INTEGER NOT NULL DEFAULT 0, -- counts up with every change of owner: the fencing token
-    owner       TEXT,
+    owner       TEXT,                       -- the name of the lock that its process holds
     lease_until INTEGER NOT NULL DEFAULT 0,
     handed      INTEGER NOT NULL DEFAULT 0, -- the last tenure was handed every message up to here
     UNIQUE (fleet, name)

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Ends a process's broker as a crash would: nothing is let go.
+/// Ends what a process's broker does, not the process: nothing is let go.
 async fn kill(broker: Embedded) {
     broker.core.writer.stop().await;
 }
@@ -45,7 +45,7 @@ async fn one_who_closes_hands_the_rest_over_in_order() {
 }
 
 #[tokio::test]
-async fn a_killed_owners_lane_is_taken_when_its_lease_ends() {
+async fn a_lane_that_is_not_renewed_is_taken_when_its_lease_ends() {
     let kit = Kit::new();
     let (first, second) = (kit.join("first").await, kit.join("second").await);
     publish_all(&first, ["a", "b"]).await;
@@ -60,6 +60,43 @@ async fn a_killed_owners_lane_is_taken_when_its_lease_ends() {
     settle(&mut new, a, Effect::Done).await;
     settle(&mut new, b, Effect::Done).await;
     assert_eq!(decided(&second).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_lane_is_taken_when_its_owners_process_ends() {
+    let kit = Kit::new();
+    // A lease that outlasts the test's patience.
+    let pace = Pace {
+        lease: PATIENCE * 2,
+        ..PACE
+    };
+    let options = Options::new("second".into());
+    let second = Embedded::open_at(&kit.path(), options, pace).await.unwrap();
+    second.apply(&Topology::of([ops()])).await.unwrap();
+    publish(&second, envelope("a")).await;
+
+    let name = uuid::Uuid::now_v7().to_string();
+    let folder = format!("{}-owners", kit.path());
+    std::fs::create_dir(&folder).unwrap();
+    let lock = std::fs::File::create(format!("{folder}/{name}")).unwrap();
+    lock.lock().unwrap();
+    let taken = {
+        let name = name.clone();
+        let take = move |batch: &mut Batch<'_>| lease::take(batch, 1, &name, None, pace.lease);
+        second.core.writer.ask(take).await.unwrap()
+    };
+    assert_eq!(taken, Some(1));
+    let mut new = second.subscribe(ops_lane(), 1).await.unwrap();
+    tokio::time::sleep(PACE.renew * 5).await;
+    assert!(new.events.try_recv().is_err(), "its owner lives");
+    // As the operating system does with all locks of a process that ends.
+    drop(lock);
+    let a = delivery(&mut new).await;
+    settle(&mut new, a, Effect::Done).await;
+    // Swept by whoever joins next.
+    let third = kit.join("third").await;
+    let _standby = third.subscribe(ops_lane(), 1).await.unwrap();
+    assert!(!std::fs::exists(format!("{folder}/{name}")).unwrap());
 }
 
 #[tokio::test]
@@ -86,7 +123,7 @@ async fn who_lost_a_lane_settles_nothing_but_what_it_decided_is_recorded() {
     // The lease runs out unnoticed while the old owner stands still.
     let taken = loop {
         freeze(&first).await;
-        let take = |batch: &mut Batch<'_>| lease::take(batch, 1, PACE.lease);
+        let take = |batch: &mut Batch<'_>| lease::take(batch, 1, "somebody", None, PACE.lease);
         if let Some(tenure) = second.core.writer.ask(take).await.unwrap() {
             break tenure;
         }

@@ -1,0 +1,164 @@
+//! Whose process lives: an owner of lanes holds a lock on a file of its own, which the operating system lets go when the
+//! process ends, however it ends. So the lanes of a killed one need not wait for their leases.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+/// The folder of the owners' locks, beside the broker's file.
+#[derive(Debug, Clone)]
+pub(super) struct Owners {
+    folder: PathBuf,
+}
+
+/// This process among the owners, until it is dropped or the process ends.
+#[derive(Debug)]
+pub(super) struct Owner {
+    name: String,
+    path: PathBuf,
+    /// Keeps the lock.
+    _lock: File,
+}
+
+impl Owners {
+    pub(super) fn of(file: &Path) -> Self {
+        let mut folder = file.as_os_str().to_owned();
+        folder.push("-owners");
+        Self {
+            folder: folder.into(),
+        }
+    }
+
+    /// Joins the owners.
+    pub(super) fn join(&self) -> io::Result<Owner> {
+        let mut folder = fs::DirBuilder::new();
+        folder.recursive(true).mode(0o700).create(&self.folder)?;
+        loop {
+            let name = Uuid::now_v7().to_string();
+            let path = self.folder.join(&name);
+            let lock = File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
+            lock.lock()?;
+            // Between the two, somebody who swept may have taken it for a dead one's.
+            if lock.metadata()?.nlink() > 0 {
+                return Ok(Owner {
+                    name,
+                    path,
+                    _lock: lock,
+                });
+            }
+        }
+    }
+
+    /// Whether an owner's process has ended, for certain: its lock is there and nobody holds it.
+    pub(super) fn has_ended(&self, owner: &str) -> bool {
+        self.lock_of_dead(owner).is_some()
+    }
+
+    /// Removes what dead owners left, except those that `owns` a lane still: whoever takes it has to see that they ended.
+    pub(super) fn sweep(&self, owns: impl Fn(&str) -> bool) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if let Ok(owner) = entry.file_name().into_string()
+                && !owns(&owner)
+                && let Some(_lock) = self.lock_of_dead(&owner)
+            {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn lock_of_dead(&self, owner: &str) -> Option<File> {
+        // The name was read from a file: it leads nowhere else.
+        owner.parse::<Uuid>().ok()?;
+        let file = File::options()
+            .write(true)
+            .open(self.folder.join(owner))
+            .ok()?;
+        match file.try_lock() {
+            Ok(()) => Some(file),
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
+        }
+    }
+}
+
+impl Owner {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owners() -> (tempfile::TempDir, Owners) {
+        let folder = tempfile::tempdir().unwrap();
+        let owners = Owners::of(&folder.path().join("broker.db"));
+        (folder, owners)
+    }
+
+    fn names(owners: &Owners) -> Vec<String> {
+        fs::read_dir(&owners.folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    /// What the operating system leaves of an owner that is killed.
+    fn kill(owners: &Owners, owner: Owner) -> String {
+        let name = owner.name().to_owned();
+        drop(owner);
+        File::create(owners.folder.join(&name)).unwrap();
+        name
+    }
+
+    #[test]
+    fn an_owner_lives_until_its_lock_is_let_go() {
+        let (_folder, owners) = owners();
+        let owner = owners.join().unwrap();
+        assert!(!owners.has_ended(owner.name()));
+        assert!(!owners.has_ended(owner.name()), "looking changes nothing");
+        let killed = kill(&owners, owner);
+        assert!(owners.has_ended(&killed));
+    }
+
+    #[test]
+    fn of_an_owner_without_a_lock_nothing_is_known() {
+        let (folder, owners) = owners();
+        let owner = owners.join().unwrap();
+        let name = owner.name().to_owned();
+        drop(owner);
+        assert_eq!(names(&owners), [""; 0], "who closes leaves nothing");
+        assert!(!owners.has_ended(&name));
+        fs::write(folder.path().join("other"), "").unwrap();
+        assert!(!owners.has_ended("../other"));
+        assert!(!owners.has_ended("worker-1"));
+    }
+
+    #[test]
+    fn what_the_dead_left_is_swept_once_they_own_nothing() {
+        let (_folder, owners) = owners();
+        let living = owners.join().unwrap();
+        let (with, without) = (owners.join().unwrap(), owners.join().unwrap());
+        let with = kill(&owners, with);
+        kill(&owners, without);
+        owners.sweep(|owner| owner == with);
+        let mut left = names(&owners);
+        left.sort();
+        assert_eq!(left, [living.name().to_owned(), with]);
+    }
+}
