@@ -126,24 +126,24 @@ impl Core {
 
     /// This process's name among the owners.
     async fn owner(&self) -> Result<Arc<str>, BrokerError> {
-        let join = async || {
-            let owners = self.owners.clone();
-            let join = move |db: &Connection| {
-                // A lane that cannot be looked up may have an owner.
-                owners.sweep(|owner| lease::owns(db, owner).unwrap_or(true));
-                Ok(owners.join())
-            };
-            let joined = self.reader.read(join).await?;
-            joined.map_err(|error| {
-                let why = format!(
-                    "{error} (a file in the folder {}-owners)",
-                    self.file.place()
-                );
-                self.file.away(&why)
-            })
-        };
-        let owner = self.owner.get_or_try_init(join).await?;
-        Ok(owner.name().into())
+        let owners = self.owners.clone();
+        let join = self.reader.read(move |db| {
+            owners.sweep(|owner| may_own(db, owner));
+            Ok(owners.join())
+        });
+        let owner = self.owner.get_or_try_init(|| join).await?;
+        Ok(Arc::clone(owner.name()))
+    }
+
+    /// The owners forget this process, once it has let all its lanes go.
+    async fn leave(&self) {
+        if let Some(owner) = self.owner.get() {
+            let name = Arc::clone(owner.name());
+            let owns = self.reader.read(move |db| Ok(may_own(db, &name)));
+            if let Ok(false) = owns.await {
+                owner.leave();
+            }
+        }
     }
 
     /// The number of a declared lane.
@@ -219,6 +219,11 @@ impl Embedded {
         let weight = u32::try_from(1 + body / (64 << 10)).unwrap_or(u32::MAX);
         weight.min(self.most)
     }
+}
+
+/// Whether an owner has a lane. Where that cannot be looked up it may.
+fn may_own(db: &Connection, owner: &str) -> bool {
+    lease::owns(db, owner).unwrap_or(true)
 }
 
 /// The number of a prefix's fleet.
@@ -398,5 +403,6 @@ impl Broker for Embedded {
         self.keepers.close();
         self.keepers.wait().await;
         self.core.writer.stop().await;
+        self.core.leave().await;
     }
 }

@@ -39,11 +39,13 @@ impl File {
             broker: place.clone(),
             why: error.to_string(),
         })?;
-        let file = Self { path, place };
-        create(&file.path).map_err(|error| BrokerError::Away {
-            broker: file.place.clone(),
+        // Of several names the one that SQLite uses for the files beside it.
+        let path = create(&path).and_then(|()| path.canonicalize());
+        let path = path.map_err(|error| BrokerError::Away {
+            broker: place.clone(),
             why: format!("{error} (its folder must exist and be writable)"),
         })?;
+        let file = Self { path, place };
         file.prepare()?;
         Ok(file)
     }

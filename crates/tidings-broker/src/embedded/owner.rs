@@ -6,6 +6,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use uuid::Uuid;
@@ -19,10 +20,15 @@ pub(super) struct Owners {
 /// This process among the owners, until it is dropped or the process ends.
 #[derive(Debug)]
 pub(super) struct Owner {
-    name: String,
+    name: Arc<str>,
+    lock: Option<Lock>,
+}
+
+#[derive(Debug)]
+struct Lock {
     path: PathBuf,
-    /// Keeps the lock.
-    _lock: File,
+    /// Holds it while it is open.
+    _file: File,
 }
 
 impl Owners {
@@ -34,26 +40,34 @@ impl Owners {
         }
     }
 
-    /// Joins the owners.
-    pub(super) fn join(&self) -> io::Result<Owner> {
+    /// Joins the owners. Without a lock too: then the others see by the leases alone when this one ends.
+    pub(super) fn join(&self) -> Owner {
+        let name = Uuid::now_v7().to_string();
+        let lock = self.lock(&name);
+        if let Err(error) = &lock {
+            let folder = self.folder.display();
+            tracing::warn!(%folder, %error, "no lock can be had in this folder: should this process be killed, its lanes wait for their leases");
+        }
+        Owner {
+            name: name.into(),
+            lock: lock.ok(),
+        }
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Lock> {
         let mut folder = fs::DirBuilder::new();
         folder.recursive(true).mode(0o700).create(&self.folder)?;
         loop {
-            let name = Uuid::now_v7().to_string();
-            let path = self.folder.join(&name);
-            let lock = File::options()
+            let path = self.folder.join(name);
+            let file = File::options()
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
                 .open(&path)?;
-            lock.lock()?;
+            file.lock()?;
             // Between the two, somebody who swept may have taken it for a dead one's.
-            if lock.metadata()?.nlink() > 0 {
-                return Ok(Owner {
-                    name,
-                    path,
-                    _lock: lock,
-                });
+            if file.metadata()?.nlink() > 0 {
+                return Ok(Lock { path, _file: file });
             }
         }
     }
@@ -67,8 +81,9 @@ impl Owners {
     pub(super) fn sweep(&self, owns: impl Fn(&str) -> bool) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             if let Ok(owner) = entry.file_name().into_string()
-                && !owns(&owner)
+                // The other way round it could take a lane and die between the two.
                 && let Some(_lock) = self.lock_of_dead(&owner)
+                && !owns(&owner)
             {
                 let _ = fs::remove_file(entry.path());
             }
@@ -90,14 +105,15 @@ impl Owners {
 }
 
 impl Owner {
-    pub(super) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &Arc<str> {
         &self.name
     }
-}
 
-impl Drop for Owner {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+    /// Leaves nothing behind: it owns no lane any more.
+    pub(super) fn leave(&self) {
+        if let Some(lock) = &self.lock {
+            let _ = fs::remove_file(&lock.path);
+        }
     }
 }
 
@@ -118,32 +134,24 @@ mod tests {
             .collect()
     }
 
-    /// What the operating system leaves of an owner that is killed.
-    fn kill(owners: &Owners, owner: Owner) -> String {
-        let name = owner.name().to_owned();
-        drop(owner);
-        File::create(owners.folder.join(&name)).unwrap();
-        name
-    }
-
     #[test]
     fn an_owner_lives_until_its_lock_is_let_go() {
         let (_folder, owners) = owners();
-        let owner = owners.join().unwrap();
-        assert!(!owners.has_ended(owner.name()));
-        assert!(!owners.has_ended(owner.name()), "looking changes nothing");
-        let killed = kill(&owners, owner);
-        assert!(owners.has_ended(&killed));
+        let owner = owners.join();
+        let name = Arc::clone(owner.name());
+        assert!(!owners.has_ended(&name));
+        assert!(!owners.has_ended(&name), "looking changes nothing");
+        drop(owner);
+        assert!(owners.has_ended(&name));
     }
 
     #[test]
     fn of_an_owner_without_a_lock_nothing_is_known() {
         let (folder, owners) = owners();
-        let owner = owners.join().unwrap();
-        let name = owner.name().to_owned();
-        drop(owner);
-        assert_eq!(names(&owners), [""; 0], "who closes leaves nothing");
-        assert!(!owners.has_ended(&name));
+        let owner = owners.join();
+        owner.leave();
+        assert_eq!(names(&owners), [""; 0]);
+        assert!(!owners.has_ended(owner.name()));
         fs::write(folder.path().join("other"), "").unwrap();
         assert!(!owners.has_ended("../other"));
         assert!(!owners.has_ended("worker-1"));
@@ -152,13 +160,20 @@ mod tests {
     #[test]
     fn what_the_dead_left_is_swept_once_they_own_nothing() {
         let (_folder, owners) = owners();
-        let living = owners.join().unwrap();
-        let (with, without) = (owners.join().unwrap(), owners.join().unwrap());
-        let with = kill(&owners, with);
-        kill(&owners, without);
-        owners.sweep(|owner| owner == with);
+        let living = owners.join();
+        let [with, _without] = [owners.join(), owners.join()].map(|dead| Arc::clone(dead.name()));
+        owners.sweep(|owner| *owner == *with);
         let mut left = names(&owners);
         left.sort();
-        assert_eq!(left, [living.name().to_owned(), with]);
+        assert_eq!(left, [&**living.name(), &*with]);
+    }
+
+    #[test]
+    fn where_no_lock_can_be_had_nobody_is_taken_for_dead() {
+        let (_folder, owners) = owners();
+        fs::write(&owners.folder, "in the way").unwrap();
+        let owner = owners.join();
+        assert!(!owners.has_ended(owner.name()));
+        owner.leave();
     }
 }
