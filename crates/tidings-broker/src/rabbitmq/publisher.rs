@@ -166,8 +166,8 @@ struct Flow<'p> {
     woken: Arc<Woken>,
     /// Why the broker takes nothing, where it does not.
     blocked: watch::Receiver<Option<String>>,
-    /// When it began to take publishes.
-    takes_since: Instant,
+    /// Since when the broker owes the next answer: it began to take publishes then, or gave the answer before it.
+    owes_since: Instant,
 }
 
 impl<'p> Flow<'p> {
@@ -179,17 +179,18 @@ impl<'p> Flow<'p> {
             window: Window::default(),
             woken: Arc::default(),
             blocked: publishing.blocked.clone(),
-            takes_since: Instant::now(),
+            owes_since: Instant::now(),
         }
     }
 
     /// When an answer is overdue. A broker that is blocked owes none.
     fn overdue(&mut self) -> Option<Instant> {
-        if self.blocked.borrow_and_update().is_some() {
+        if self.blocked.borrow().is_some() {
+            self.owes_since = Instant::now();
             return None;
         }
         let oldest = self.window.oldest()?;
-        Some(oldest.at.max(self.takes_since) + UNANSWERED)
+        Some(oldest.at.max(self.owes_since) + UNANSWERED)
     }
 
     /// Publishes until the channel breaks, or nobody can ask any more. Jobs that were not sent stay in `taken`.
@@ -207,7 +208,7 @@ impl<'p> Flow<'p> {
             tokio::select! {
                 biased;
                 () = self.publishing.lost.cancelled() => {}
-                Ok(()) = self.blocked.changed() => self.takes_since = Instant::now(),
+                Ok(()) = self.blocked.changed() => {}
                 () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
                     tracing::warn!("the broker does not answer a publish: what is unanswered is published again");
                     return self.end().await;
@@ -277,6 +278,7 @@ impl<'p> Flow<'p> {
             }
         }
         while let Some((sent, judgement)) = self.window.judge() {
+            self.owes_since = Instant::now();
             self.tell(sent, judgement);
         }
     }
