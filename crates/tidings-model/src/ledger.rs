@@ -27,7 +27,7 @@ pub enum Record {
         /// Which messages may have been sent.
         left: Left,
         /// The lane's pauses.
-        #[serde(flatten)]
+        #[serde(default)]
         pauses: Pauses,
     },
     /// A lane is paused: whoever owns it next keeps to that.
@@ -65,7 +65,7 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<Box<(Tenure, Option<Left>)>>,
         /// The lane's pauses.
-        #[serde(flatten)]
+        #[serde(default)]
         pauses: Pauses,
     },
 }
@@ -267,5 +267,21 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    /// Versions may run side by side while one takes the other's place: a note without pauses is a note all the same.
+    #[test]
+    fn records_of_a_version_that_tells_less_are_read() {
+        let told = |line: &str| serde_json::from_str::<Record>(line).unwrap();
+        let note = told(
+            r#"{"kind": "note", "account": "raven.crm", "worker": "w", "number": 1, "at": "2026-01-01T00:00:00Z",
+                "left": {"only": []}, "paused": ["2026-01-01T00:00:00Z", "429"]}"#,
+        );
+        assert!(matches!(note, Record::Note { left: Left::Only(ids), .. } if ids.is_empty()));
+        let paused = told(
+            r#"{"kind": "paused", "account": "raven.crm", "at": "2026-01-01T00:00:00Z",
+                "until": "2026-01-01T00:00:00Z", "why": "429"}"#,
+        );
+        assert!(matches!(paused, Record::Paused { paused, .. } if paused.streak == 0));
     }
 }

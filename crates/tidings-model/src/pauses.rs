@@ -11,6 +11,7 @@ pub struct Paused {
     /// Why, in words.
     pub why: String,
     /// How many pauses in a row this is, without a successful probe between them: the next one is longer for it.
+    #[serde(default)]
     pub streak: u32,
 }
 
