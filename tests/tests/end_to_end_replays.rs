@@ -316,6 +316,8 @@ async fn what_may_have_been_delivered_is_sent_again_with_consent_alone(on: On) {
             (Reason::UnknownOutcome, true)
         );
     }
+    let unknown = worker.metric("tidings_maybe_delivered_total", "").await;
+    assert_eq!(unknown, 10.0);
     fleet.sandbox.heal().await;
 
     let said = fleet.dlq_does(&["replay", "--yes", "--json"]).await;
@@ -369,15 +371,16 @@ async fn a_message_that_dies_again_is_replayed_again(on: On) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_replay_says_how_it_goes_on() {
+    const COUNT: usize = 40;
     let fleet = Fleet::on(On::Embedded)
         .account("raven.ops", QUICK)
         .start()
         .await;
     let worker = fleet.worker().await;
-    fleet.bury("raven.ops", 40).await;
+    fleet.bury("raven.ops", COUNT).await;
     let said = follow(&fleet).await;
     let resolved = || said.lock().unwrap().resolved;
-    let replay = start(&fleet, "ann", &["replay", "--yes", "--rate", "2/s"]);
+    let replay = start(&fleet, "ann", &["replay", "--yes", "--rate", "5/s"]);
     eventually("it has begun to send", async || {
         (resolved() > 0).then_some(()).ok_or("nothing is resolved")
     })
@@ -387,9 +390,9 @@ async fn an_interrupted_replay_says_how_it_goes_on() {
     let line = replay.line("replay --resume").await;
     let (_, rest) = line.split_once("--resume ").unwrap();
     let (operation, _) = rest.split_once('`').unwrap();
-    assert!(resolved() < 40);
+    assert!(resolved() < COUNT as u64);
 
-    // As it was begun: at its slow rate. It is discarded in place of being waited for.
+    // As it was begun: at its slow rate.
     let resumed = start(&fleet, "ann", &["replay", "--resume", operation]);
     let so_far = resolved();
     eventually("it goes on", async || {
@@ -397,8 +400,22 @@ async fn an_interrupted_replay_says_how_it_goes_on() {
     })
     .await;
     resumed.kill9().await;
-    let taken = ["discard", "--yes", "--take-over", "--why", "it is too late"];
-    fleet.dlq_does(&taken).await;
+    // What it still holds somebody may take from it.
+    let open = fleet.letters().await;
+    let late: Vec<_> = open[open.len() - 5..]
+        .iter()
+        .map(|letter| letter.message.id().unwrap().as_str())
+        .collect();
+    let why = ["--yes", "--take-over", "--why", "it is too late"];
+    fleet
+        .dlq_does(&[&["discard"], &late[..], &why].concat())
+        .await;
+    let resumed = start(&fleet, "ann", &["replay", "--resume", operation]);
+    assert!(resumed.exit().await.success(), "{}", resumed.log());
+    assert_eq!(fleet.delivered_of(1, COUNT - 5).await, COUNT - 5);
+    let times = fleet.sandbox.book().await.times();
+    assert!(times.values().all(|times| *times == 1), "{times:?}");
+    assert!(late.iter().all(|id| !times.contains_key(*id)), "{times:?}");
     assert!(fleet.letters().await.is_empty());
     assert!(worker.terminate().await.success());
 }

@@ -243,8 +243,8 @@ impl Caller {
                         found,
                         began: read_at,
                     },
-                    // That the index can be read says little of whether it takes messages: the probe is still to come.
-                    Some(showed(Verdict::Delivered, None, false)),
+                    // That the index can be read says little of whether messages are taken.
+                    None,
                 ),
                 Ok(LookUp::CannotTell(why)) => (LookedUp::CannotTell(why), None),
                 Ok(LookUp::Failed(answer)) => {

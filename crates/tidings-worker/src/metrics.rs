@@ -29,7 +29,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         "tidings_maybe_delivered_total",
-        "Messages that an attempt may have delivered already"
+        "Messages that came into doubt: an attempt may have delivered them"
     );
     describe_histogram!(
         "tidings_attempt_seconds",

@@ -55,7 +55,10 @@ impl Serving {
                 .may_have_forgotten(message.enqueued_at, context.memories.since);
         let poisonous = delivery.returns >= POISONOUS;
         let mut headers = std::mem::take(&mut delivery.headers);
-        headers.maybe_delivered |= inherited | forgotten;
+        if (inherited || forgotten) && !headers.maybe_delivered {
+            context.metrics.maybe_delivered();
+            headers.maybe_delivered = true;
+        }
         let due = headers.due.unwrap_or_else(|| message.due());
         let job = Job {
             delivery,
@@ -84,7 +87,6 @@ impl Serving {
 
     fn hold(&mut self, mut job: Job, context: &LaneContext) {
         if job.headers.maybe_delivered {
-            context.metrics.maybe_delivered();
             let provider = context.account.provider();
             match policy::on_unknown(
                 can_look_up(provider),

@@ -56,6 +56,9 @@ impl Serving {
             worker: context.me.clone(),
         };
         context.metrics.attempt(answer.verdict, sent.took);
+        if answer.verdict == Verdict::Unknown && !job.headers.maybe_delivered {
+            context.metrics.maybe_delivered();
+        }
         log(&job, &attempt, context);
         job.headers.attempts.push(attempt.clone());
         job.attempt = Some(attempt);
