@@ -8,7 +8,7 @@ use std::time::Duration;
 use tidings_model::LaneState;
 use tidings_sandbox::{Faults, Latency, Limit, Provider, Rate};
 use tidings_tests::{
-    Flavour, Lag, Signal, eventually_within,
+    Flavour, Lag, Signal, eventually, eventually_within,
     fleet::{Fleet, Limited, On, Worker, after_a_freeze, to},
 };
 
@@ -67,9 +67,17 @@ async fn three_become_eight_and_two_and_the_providers_notice_nothing(on: On) {
     each_lane_is_served_by_one(&workers).await;
     join(&fleet, &mut workers, 5).await;
     each_lane_is_served_by_one(&workers).await;
-    let shares = shares(&workers).await;
-    let busy = shares.iter().filter(|lanes| !lanes.is_empty());
-    assert!(busy.count() >= 3, "ten lanes among eight: {shares:?}");
+    // The newcomers' shares are on their way.
+    eventually("ten lanes are shared among eight", async || {
+        let shares = shares(&workers).await;
+        let busy = shares.iter().filter(|lanes| !lanes.is_empty());
+        if busy.count() >= 3 {
+            Ok(())
+        } else {
+            Err(shares)
+        }
+    })
+    .await;
 
     for _ in 0..2 {
         let killed = busiest(&workers).await;

@@ -1,5 +1,7 @@
 //! Settling: once, and the ledger first.
 
+use std::collections::BTreeSet;
+
 use tidings_broker::{Broker, Effect, ReadFrom, ReadUntil};
 use tidings_model::Headers;
 
@@ -119,9 +121,25 @@ pub async fn settling_out_of_order_settles_each<F: Fixture>(fixture: &F) {
     let mut owner = Owner::of_ops(&*worker, 100).await;
     queue(&*worker, [message(100)]).await;
     // A broker that still takes the old owner's leave may deliver the new message first.
-    let mut left = owner.finish(2).await;
-    left.sort_unstable();
-    assert_eq!(left, [50, 100]);
+    let mut left = BTreeSet::new();
+    while left.len() < 2 {
+        let delivery = owner.next().await;
+        let n = number(&delivery);
+        if n == 50 || n == 100 {
+            left.insert(n);
+            owner.done(delivery);
+        } else {
+            // RabbitMQ's channel keeps acknowledgements back while a queue is slow, and forgets them when it closes.
+            assert!(n > 50 && delivery.redelivered, "number {n} was settled");
+            owner.repeat(delivery, Effect::Done);
+        }
+    }
+    owner.settled().await;
+    let mut decided = decided(&*worker).await;
+    decided.sort();
+    let mut all: Vec<_> = (0..=100).map(id).collect();
+    all.sort();
+    assert_eq!(decided, all, "one decision each");
 }
 
 /// What a crash or a lost lane parted from its record is made good.

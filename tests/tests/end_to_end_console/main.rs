@@ -4,4 +4,5 @@ mod browsing;
 mod carefully;
 mod exporting;
 mod guard;
+mod looking;
 mod scene;

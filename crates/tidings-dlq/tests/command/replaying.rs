@@ -85,6 +85,39 @@ async fn a_replay_sends_what_its_conditions_let_through_and_no_more() {
     assert_eq!(queued, ["d", "a", "c"]);
 }
 
+/// Whoever looks at the audit at any moment finds what was done, or what may be being done.
+#[tokio::test]
+async fn what_is_done_is_written_before_and_completed_after() {
+    let whys = ["--yes", "--why", "they asked"];
+    for (verb, more) in [
+        ("replay", &["--yes"][..]),
+        ("edit", &["--set", "/payload/message=x"]),
+        ("discard", &whys),
+        ("renew", &["--yes"]),
+    ] {
+        let world = World::with([plain("a")]).await;
+        let said = world.run(&[&[verb, "a"], more].concat());
+        assert_eq!(said.status, 0, "{verb}: {}", said.words);
+        let entries = world.broker.dead(ReadFrom::First, ReadUntil::Now);
+        let entries = entries.await.unwrap().skip(1);
+        let records: Vec<_> = entries.map(|entry| entry.unwrap().record).collect().await;
+        let [
+            DeadRecord::Audit(Audit::Began(began)),
+            DeadRecord::Claim(claim),
+            ..,
+            DeadRecord::Audit(Audit::Ended(ended)),
+        ] = &records[..]
+        else {
+            panic!("{verb}: {records:?}");
+        };
+        assert_eq!(
+            (began.operation, claim.operation),
+            (ended.operation, ended.operation)
+        );
+        assert_eq!((began.planned, ended.done), (1, 1), "{verb}");
+    }
+}
+
 #[tokio::test]
 async fn a_plan_leaves_alone_what_must_not_be_sent() {
     let world = World::with([

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::json;
 use tidings_broker::DeadRecord;
@@ -9,7 +10,10 @@ use tidings_dlq::{
     Request,
     operator::{OperatorError, Pace, Resumed, Watch},
 };
-use tidings_model::{Audit, LetterState, OperationId, Record, Resolution, Tenure, Verb};
+use tidings_model::{
+    Audit, Decision, LetterState, Metadata, OperationId, Outcome, Record, Resolution, Tenure, Verb,
+    Verdicted,
+};
 
 use crate::{
     records::{cut_off_at, key, plain, raven},
@@ -24,6 +28,27 @@ fn cut_off(by: &str, id: &str) -> (OperationId, Vec<DeadRecord>) {
         id,
         json!({"request": {"upto": 1}, "pace": {}}),
     )
+}
+
+/// What a worker writes of a message that it delivered.
+fn delivered(id: &str, generation: u32) -> Record {
+    Record::Decided(Box::new(Decision {
+        turn: 0,
+        attempt: None,
+        verdicted: Verdicted::Ended {
+            outcome: Outcome::Delivered {
+                id: id.parse().unwrap(),
+                account: raven(),
+                generation,
+                attempts: 1,
+                at: Timestamp::now(),
+                provider_message_id: None,
+                deduplicated: false,
+                metadata: Metadata::default(),
+            },
+            maybe_delivered: false,
+        },
+    }))
 }
 
 /// A replay was killed when it may have sent a message; somebody renewed its letter, and somebody else sends it.
@@ -118,6 +143,54 @@ async fn what_was_cut_off_goes_on_with_what_it_was_begun_for() {
         ann.resume(nobodys, false).await,
         Err(OperatorError::Unknown(_))
     ));
+}
+
+/// It was killed when its message was out, and before it could say so.
+#[tokio::test]
+async fn what_the_ledger_shows_is_not_sent_again() {
+    let (operation, records) = cut_off("ann@host", "a");
+    let world = World::with([plain("a")].into_iter().chain(records)).await;
+    world.broker.append(vec![delivered("a", 1)]).await.unwrap();
+    let ann = world.operator("ann@host");
+    let Resumed::Replay(replay) = ann.resume(operation, false).await.unwrap() else {
+        panic!("it has not ended");
+    };
+    assert_eq!(replay.run(&Watch::default()).await.unwrap().done, 1);
+    assert!(world.queued().await.is_empty());
+    assert_eq!(world.ids(&["--state", "replayed"]), ["a"]);
+}
+
+/// Somebody who lost sight of the first one started a second.
+#[tokio::test]
+async fn one_that_is_resumed_twice_at_once_sends_what_one_would() {
+    const COUNT: u64 = 1200;
+    let world = World::with((0..COUNT).map(|number| plain(&format!("m-{number}")))).await;
+    let ann = world.operator("ann@host");
+    let plan = ann.plan(Verb::Replay, Request::default(), Timestamp::now());
+    let replay = ann.replay(plan.await.unwrap(), Pace::default());
+    let operation = replay.await.unwrap().operation();
+    let mut both = Vec::new();
+    for _ in 0..2 {
+        match ann.resume(operation, false).await.unwrap() {
+            Resumed::Replay(replay) => both.push(replay),
+            Resumed::Ended(tally) => panic!("it has not ended: {tally:?}"),
+        }
+    }
+    let watch = Watch::default();
+    for tally in join_all(both.into_iter().map(|replay| replay.run(&watch))).await {
+        let tally = tally.unwrap();
+        assert_eq!((tally.done, tally.skipped), (COUNT, 0), "{tally:?}");
+    }
+    // A copy has the same generation and turn: a worker calls one of them.
+    let queued = world.queued().await;
+    let turns: BTreeMap<_, _> = queued
+        .iter()
+        .map(|(id, headers)| (id, (headers.generation, headers.turn)))
+        .collect();
+    assert_eq!(turns.len() as u64, COUNT);
+    assert!(turns.values().all(|turn| *turn == (1, 0)), "{turns:?}");
+    let audit = world.run(&["audit", "--json"]).json();
+    assert_eq!((audit.len(), &audit[0]["done"]), (1, &COUNT.into()));
 }
 
 /// A message that was sent before the ledger's beginning may have been delivered, and nothing says so.
