@@ -13,7 +13,7 @@ demo: ## messages of all five providers, sent before your eyes (BROKER=amqp://â€
 	@deploy/demo/run.sh $(BROKER)
 
 test: build ## everything, on real brokers (ARGS='â€¦' goes to the test runner)
-	tests/install-rabbitmq && tests/install-tools && $(built)/with-rabbitmq tests/run $(ARGS)
+	tests/install-rabbitmq && tests/install-tools && tests/in-memory $(built)/with-rabbitmq tests/run $(ARGS)
 
 lint: ## format, clippy, docs, dependencies
 	cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings

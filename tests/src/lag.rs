@@ -48,7 +48,9 @@ impl Lag {
             thread::sleep(NAP);
             began.elapsed().saturating_sub(NAP)
         });
-        let mut file = tempfile::tempfile().expect("a temporary file");
+        // Temporary files may be in memory; this one is where the machine keeps its longer-lived ones.
+        let file = tempfile::tempfile_in("/var/tmp").or_else(|_| tempfile::tempfile());
+        let mut file = file.expect("a temporary file");
         lag.repeat(&lag.disk, STANDSTILL, move || {
             thread::sleep(BETWEEN_WRITES);
             let began = Instant::now();

@@ -151,7 +151,7 @@ impl SharedBrokers {
     }
 
     async fn add(&mut self, flavour: Flavour) -> Result<()> {
-        let node = PrivateNode::try_new(flavour).await?;
+        let node = PrivateNode::try_lasting(flavour).await?;
         self.variables.extend(node.broker().variables(flavour));
         self.nodes.push(node);
         Ok(())

@@ -11,7 +11,7 @@ use std::{
 };
 use testcontainers::{
     GenericImage, ImageExt,
-    core::{IntoContainerPort, WaitFor},
+    core::{IntoContainerPort, Mount, WaitFor},
     runners::AsyncRunner,
 };
 
@@ -28,15 +28,15 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Pulls the image where it is not here yet.
+    /// Pulls the image where it is not here yet. What it stores `in_memory` is lost when it stops.
     ///
     /// # Errors
     /// In words for the last line of a test run: no engine, no image.
-    pub(crate) async fn start() -> Result<Self> {
+    pub(crate) async fn start(in_memory: bool) -> Result<Self> {
         check_engine()?;
         // Ports of our choice: a container that is started again keeps them.
         let [amqp, management] = free_ports();
-        let container = GenericImage::new(IMAGE, TAG)
+        let image = GenericImage::new(IMAGE, TAG)
             .with_wait_for(WaitFor::message_on_stdout("Server startup complete"))
             .with_mapped_port(amqp, 5672.tcp())
             .with_mapped_port(management, 15672.tcp())
@@ -44,7 +44,13 @@ impl Container {
                 "/etc/rabbitmq/advanced.config",
                 ADVANCED_CONFIG.as_bytes().to_vec(),
             )
-            .with_startup_timeout(Duration::from_secs(120))
+            .with_startup_timeout(Duration::from_secs(120));
+        let image = if in_memory {
+            image.with_mount(Mount::tmpfs_mount("/var/lib/rabbitmq"))
+        } else {
+            image
+        };
+        let container = image
             .start()
             .await
             .with_context(|| format!("{IMAGE}:{TAG} does not start in a container"))?;

@@ -32,7 +32,7 @@ enum Backend {
 impl PrivateNode {
     /// Starts a node and waits until it accepts connections: about five seconds.
     pub async fn new(flavour: Flavour) -> Self {
-        Self::try_new(flavour)
+        Self::of(flavour, false)
             .await
             .unwrap_or_else(|error| panic!("{error:#}"))
     }
@@ -47,11 +47,15 @@ impl PrivateNode {
         started.await.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// As [`Self::new`].
+    /// As [`Self::new`], of one that is never stopped: it may store all in memory.
     ///
     /// # Errors
     /// In one line for people: what is missing and what to install.
-    pub async fn try_new(flavour: Flavour) -> Result<Self> {
+    pub async fn try_lasting(flavour: Flavour) -> Result<Self> {
+        Self::of(flavour, true).await
+    }
+
+    async fn of(flavour: Flavour, in_memory: bool) -> Result<Self> {
         let programs = if flavour == Flavour::Debian {
             installed::programs()
         } else {
@@ -60,10 +64,12 @@ impl PrivateNode {
         if let Some(programs) = programs {
             return Self::start_installed(programs, "").await;
         }
-        let container = Container::start().await.with_context(|| match flavour {
-            Flavour::Debian => "no RabbitMQ: install rabbitmq-server, or set TIDINGS_TEST_AMQP",
-            Flavour::V43 => "no RabbitMQ 4.3",
-        })?;
+        let container = Container::start(in_memory)
+            .await
+            .with_context(|| match flavour {
+                Flavour::Debian => "no RabbitMQ: install rabbitmq-server, or set TIDINGS_TEST_AMQP",
+                Flavour::V43 => "no RabbitMQ 4.3",
+            })?;
         let mut node = Self {
             broker: Broker::on_loopback(container.amqp_port(), container.management_port())?,
             backend: Backend::Container(container),
