@@ -118,6 +118,26 @@ async fn what_is_done_is_written_before_and_completed_after() {
     }
 }
 
+/// `script` of util-linux has terminals to lend.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_sits_at_a_terminal_is_asked_and_sees_it_come_on() {
+    let world = World::with(["a", "b", "c"].map(plain)).await;
+    let (_, shown) = world.run_at_a_terminal("replay a b", "n\r");
+    for words in ["to replay: 2 letters", "replay them? [y/N]"] {
+        assert!(shown.contains(words), "{words} in {shown}");
+    }
+    assert!(world.queued().await.is_empty(), "nobody agreed");
+    let (status, shown) = world.run_at_a_terminal("replay a b --rate 2/s", "y\r");
+    assert_eq!(status, 0, "{shown}");
+    assert!(shown.contains("of 2, 0 failed"), "{shown}");
+    assert!(
+        shown.contains("/s, ") && shown.contains("remain"),
+        "{shown}"
+    );
+    assert_eq!(world.queued().await.len(), 2);
+}
+
 #[tokio::test]
 async fn a_plan_leaves_alone_what_must_not_be_sent() {
     let world = World::with([

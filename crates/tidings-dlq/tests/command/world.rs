@@ -75,6 +75,31 @@ impl World {
         self.command(arguments).output().unwrap().into()
     }
 
+    /// The same at a terminal of its own, where somebody types this: all that the terminal showed, and the exit status.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn run_at_a_terminal(&self, arguments: &str, types: &str) -> (i32, String) {
+        let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_tidings-dlq"));
+        let plain = self.command(&[]);
+        let mut terminal = Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .envs(
+                plain
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Kept open: what ends is the program, not the terminal.
+        let mut keys = terminal.stdin.take().unwrap();
+        std::io::Write::write_all(&mut keys, types.as_bytes()).unwrap();
+        let output = terminal.wait_with_output().unwrap();
+        drop(keys);
+        let shown = String::from_utf8(output.stdout).unwrap();
+        (output.status.code().unwrap(), shown)
+    }
+
     /// What `list` lists.
     pub(crate) fn ids(&self, arguments: &[&str]) -> Vec<String> {
         let said = self.run(&[&["list", "--json"], arguments].concat());
