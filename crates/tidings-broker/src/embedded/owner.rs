@@ -64,10 +64,15 @@ impl Owners {
                 .create_new(true)
                 .mode(0o600)
                 .open(&path)?;
-            file.lock()?;
-            // Between the two, somebody who swept may have taken it for a dead one's.
-            if file.metadata()?.nlink() > 0 {
-                return Ok(Lock { path, _file: file });
+            match file.lock().and_then(|()| file.metadata()) {
+                Ok(file_is) if file_is.nlink() > 0 => return Ok(Lock { path, _file: file }),
+                // Between the two, somebody who swept took it for a dead one's.
+                Ok(_) => {}
+                // One that nobody holds would say that its owner is dead.
+                Err(error) => {
+                    let _ = fs::remove_file(&path);
+                    return Err(error);
+                }
             }
         }
     }
