@@ -46,7 +46,10 @@ impl Container {
             )
             .with_startup_timeout(Duration::from_secs(120));
         let image = if in_memory {
-            image.with_mount(Mount::tmpfs_mount("/var/lib/rabbitmq"))
+            // Such a folder is root's, whom not every image begins as.
+            image
+                .with_mount(Mount::tmpfs_mount("/var/lib/rabbitmq"))
+                .with_user("root")
         } else {
             image
         };

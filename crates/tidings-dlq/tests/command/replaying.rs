@@ -224,31 +224,6 @@ async fn a_plan_leaves_alone_what_must_not_be_sent() {
 }
 
 /// Nothing is done that the audit does not tell of already.
-#[tokio::test]
-async fn the_audit_is_written_before_the_act() {
-    let world = World::with(["a", "b"].map(plain)).await;
-    assert_eq!(world.run(&["replay", "a", "--yes"]).status, 0);
-    assert_eq!(world.run(&["discard", "b", "--why", "no"]).status, 0);
-    let mut entries = world
-        .broker
-        .dead(ReadFrom::First, ReadUntil::Now)
-        .await
-        .unwrap();
-    let mut steps = Vec::new();
-    while let Some(entry) = entries.next().await {
-        steps.push(match entry.unwrap().record {
-            DeadRecord::Letter { .. } => "letter",
-            DeadRecord::Claim(_) => "claim",
-            DeadRecord::Resolution(_) => "resolution",
-            DeadRecord::Audit(Audit::Began(_)) => "began",
-            DeadRecord::Audit(Audit::Ended(_)) => "ended",
-            _ => "something else",
-        });
-    }
-    let act = ["began", "claim", "resolution", "ended"];
-    assert_eq!(steps, [&["letter", "letter"][..], &act, &act].concat());
-}
-
 /// Somebody looks at a plan for a while before he agrees to it.
 #[tokio::test]
 async fn a_plan_that_was_shown_does_not_grow() {
