@@ -124,28 +124,6 @@ impl Core {
         news
     }
 
-    /// This process's name among the owners.
-    async fn owner(&self) -> Result<Arc<str>, BrokerError> {
-        let owners = self.owners.clone();
-        let join = self.reader.read(move |db| {
-            owners.sweep(|owner| may_own(db, owner));
-            Ok(owners.join())
-        });
-        let owner = self.owner.get_or_try_init(|| join).await?;
-        Ok(Arc::clone(owner.name()))
-    }
-
-    /// The owners forget this process, once it has let all its lanes go.
-    async fn leave(&self) {
-        if let Some(owner) = self.owner.get() {
-            let name = Arc::clone(owner.name());
-            let owns = self.reader.read(move |db| Ok(may_own(db, &name)));
-            if let Ok(false) = owns.await {
-                owner.leave();
-            }
-        }
-    }
-
     /// The number of a declared lane.
     async fn lane(&self, lane: &LaneName) -> Result<i64, BrokerError> {
         let (fleet, name) = (self.fleet, queue::name(lane).to_owned());
@@ -219,11 +197,6 @@ impl Embedded {
         let weight = u32::try_from(1 + body / (64 << 10)).unwrap_or(u32::MAX);
         weight.min(self.most)
     }
-}
-
-/// Whether an owner has a lane. Where that cannot be looked up it may.
-fn may_own(db: &Connection, owner: &str) -> bool {
-    lease::owns(db, owner).unwrap_or(true)
 }
 
 /// The number of a prefix's fleet.

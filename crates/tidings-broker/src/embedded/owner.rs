@@ -9,7 +9,11 @@ use std::{
     sync::Arc,
 };
 
+use rusqlite::Connection;
 use uuid::Uuid;
+
+use super::{Core, lease};
+use crate::BrokerError;
 
 /// The folder of the owners' locks, beside the broker's file.
 #[derive(Debug, Clone)]
@@ -120,6 +124,35 @@ impl Owner {
             let _ = fs::remove_file(&lock.path);
         }
     }
+}
+
+impl Core {
+    /// This process's name among the owners.
+    pub(super) async fn owner(&self) -> Result<Arc<str>, BrokerError> {
+        let owners = self.owners.clone();
+        let join = self.reader.read(move |db| {
+            owners.sweep(|owner| may_own(db, owner));
+            Ok(owners.join())
+        });
+        let owner = self.owner.get_or_try_init(|| join).await?;
+        Ok(Arc::clone(owner.name()))
+    }
+
+    /// The owners forget this process, once it has let all its lanes go.
+    pub(super) async fn leave(&self) {
+        if let Some(owner) = self.owner.get() {
+            let name = Arc::clone(owner.name());
+            let owns = self.reader.read(move |db| Ok(may_own(db, &name)));
+            if let Ok(false) = owns.await {
+                owner.leave();
+            }
+        }
+    }
+}
+
+/// Whether an owner has a lane. Where that cannot be looked up it may.
+fn may_own(db: &Connection, owner: &str) -> bool {
+    lease::owns(db, owner).unwrap_or(true)
 }
 
 #[cfg(test)]
